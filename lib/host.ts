@@ -1,0 +1,178 @@
+/**
+ * The only door to the process: arguments, environment, files, terminal, clock, signals.
+ *
+ * Everything else takes a {@linkcode Host} (or the part of it that it needs) as an argument, so
+ * that whole commands can be tested without a process.
+ *
+ * @module
+ */
+
+import process from "node:process";
+
+/** Monotonic time for intervals, wall time for labels. */
+export interface Clock {
+  /** Milliseconds on the run's monotonic clock; zero is the start of the process. */
+  nowMs(): number;
+  /** Milliseconds since the Unix epoch. For labels and file names only, never for an interval. */
+  wallMs(): number;
+  /** Resolves after `ms`, or as soon as `signal` aborts. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The file system. Paths are used as they are. */
+export interface Files {
+  readText(path: string): Promise<string>;
+  readBytes(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  /** Writes beside the file and renames, so that a reader sees the old or the new, never half. */
+  writeText(path: string, text: string, mode?: number): Promise<void>;
+  writeBytes(path: string, bytes: Uint8Array): Promise<void>;
+  appendText(path: string, text: string): Promise<void>;
+  makeDir(path: string): Promise<void>;
+  /** Names in a folder, sorted; the empty list where there is no such folder. */
+  list(path: string): Promise<string[]>;
+  /** Size and kind, or `undefined` where nothing is there. */
+  stat(
+    path: string,
+  ): Promise<{ sizeBytes: number; isDirectory: boolean; modifiedMs: number } | undefined>;
+  remove(path: string): Promise<void>;
+}
+
+/** One of stdout and stderr. */
+export interface Terminal {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  columns(): number;
+}
+
+/** The process, as the program sees it. */
+export interface Host {
+  readonly args: readonly string[];
+  env(name: string): string | undefined;
+  cwd(): string;
+  readonly clock: Clock;
+  readonly files: Files;
+  readonly stdout: Terminal;
+  readonly stderr: Terminal;
+  /** CPU time that the process has used, in milliseconds. */
+  cpuMs(): number;
+  /** Cores that this process may use. */
+  readonly cores: number;
+  readonly pid: number;
+  /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
+  onInterrupt(handler: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /** Module to start workers from: the main module, which switches on the worker's name. */
+  readonly workerModule: string;
+}
+
+/** The clock of this thread. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(), // kvmark-lint: wall-clock
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal?.addEventListener("abort", done, { once: true });
+    }),
+};
+
+const systemFiles: Files = {
+  readText: (path) => Deno.readTextFile(path),
+  readBytes: (path) => Deno.readFile(path),
+  writeText: (path, text, mode) => writeWhole(path, new TextEncoder().encode(text), mode),
+  writeBytes: (path, bytes) => writeWhole(path, bytes),
+  appendText: (path, text) => Deno.writeTextFile(path, text, { append: true }),
+  makeDir: (path) => Deno.mkdir(path, { recursive: true }),
+  async list(path) {
+    const names: string[] = [];
+    try {
+      for await (const entry of Deno.readDir(path)) names.push(entry.name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+    return names.sort();
+  },
+  async stat(path) {
+    try {
+      const info = await Deno.stat(path);
+      return {
+        sizeBytes: info.size,
+        isDirectory: info.isDirectory,
+        modifiedMs: info.mtime?.getTime() ?? 0,
+      };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  },
+  remove: (path) => Deno.remove(path, { recursive: true }),
+};
+
+async function writeWhole(path: string, bytes: Uint8Array, mode?: number): Promise<void> {
+  const beside = `${path}.tmp`;
+  const file = await Deno.open(beside, {
+    write: true,
+    create: true,
+    truncate: true,
+    ...(mode === undefined ? {} : { mode }),
+  });
+  try {
+    for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+    await file.sync();
+  } finally {
+    file.close();
+  }
+  await Deno.rename(beside, path);
+}
+
+function terminal(stream: typeof Deno.stdout | typeof Deno.stderr): Terminal {
+  const encoder = new TextEncoder();
+  return {
+    write(text) {
+      const bytes = encoder.encode(text);
+      for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+    },
+    isTerminal: stream.isTerminal(),
+    columns() {
+      try {
+        return Deno.consoleSize().columns;
+      } catch {
+        return 80;
+      }
+    },
+  };
+}
+
+/** The real process. `workerModule` is the URL of the module that `main.ts` was loaded from. */
+export function denoHost(workerModule: string): Host {
+  return {
+    args: Deno.args,
+    env: (name) => Deno.env.get(name),
+    cwd: () => Deno.cwd(),
+    clock: systemClock,
+    files: systemFiles,
+    stdout: terminal(Deno.stdout),
+    stderr: terminal(Deno.stderr),
+    cpuMs() {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1000;
+    },
+    cores: navigator.hardwareConcurrency,
+    pid: Deno.pid,
+    onInterrupt(handler) {
+      const signals = ["SIGINT", "SIGTERM"] as const;
+      const listeners = signals.map((signal) => {
+        const listener = () => handler(signal);
+        Deno.addSignalListener(signal, listener);
+        return () => Deno.removeSignalListener(signal, listener);
+      });
+      return () => listeners.forEach((remove) => remove());
+    },
+    workerModule,
+  };
+}
