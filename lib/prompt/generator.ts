@@ -17,14 +17,16 @@ export interface Segment {
   readonly tokens: number;
 }
 
-/** A word list laid out for speed. Each entry takes `stride` bytes, zero-padded. */
+/** A word list laid out for speed. Each entry takes `stride` bytes (a multiple of 4), padded. */
 interface WordTable {
   /** Bits of a random number that choose one word. */
   readonly bits: number;
   /** A starter is chosen by the first word's bits under this mask. */
   readonly starterMask: number;
   /** Words first, then starters (from index `2 ** bits`). */
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The same bytes as little-endian words of four. */
+  readonly words32: Uint32Array;
   readonly lengths: Uint8Array;
   readonly stride: number;
   readonly ids: Float64Array | undefined;
@@ -57,23 +59,34 @@ export function renderText(vocabulary: Vocabulary, segments: readonly Segment[])
   return new TextDecoder().decode(renderBytes(vocabulary, segments));
 }
 
-/** The same as {@linkcode renderText} as UTF-8 bytes, which can be put into a JSON string as is. */
+/**
+ * The same as {@linkcode renderText} as UTF-8 bytes, which can be put between the quotes of a JSON
+ * string as they are. The faster of the two.
+ */
 export function renderBytes(
   vocabulary: Vocabulary,
   segments: readonly Segment[],
 ): Uint8Array<ArrayBuffer> {
   const table = tableOf(vocabulary);
   const picks = pickWords(table, segments);
-  const { bytes, lengths, stride } = table;
+  const { bytes, words32, lengths, stride } = table;
   let size = 0;
   for (let i = 0; i < picks.length; i++) size += lengths[picks[i]!]!;
   const text = new Uint8Array(size);
-  let at = 0;
-  for (let i = 0; i < picks.length; i++) {
-    const pick = picks[i]!;
-    const from = pick * stride;
-    const length = lengths[pick]!;
-    for (let k = 0; k < length; k++) text[at + k] = bytes[from + k]!;
+  const view = new DataView(text.buffer);
+  const [stride32, safe] = [stride / 4, size - stride];
+  let [i, at] = [0, 0];
+  // Four bytes at a time: the padding after a word is overwritten by the next word.
+  for (; i < picks.length && at <= safe; i++) {
+    const length = lengths[picks[i]!]!;
+    const from = picks[i]! * stride32;
+    for (let k = 0; k * 4 < length; k++) view.setUint32(at + k * 4, words32[from + k]!, true);
+    at += length;
+  }
+  for (; i < picks.length; i++) {
+    const from = picks[i]! * stride;
+    const length = lengths[picks[i]!]!;
+    text.set(bytes.subarray(from, from + length), at);
     at += length;
   }
   return text;
@@ -88,7 +101,10 @@ export function renderIds(vocabulary: Vocabulary, segments: readonly Segment[]):
   const table = tableOf(vocabulary);
   const ids = table.ids;
   if (ids === undefined) throw new RangeError("Cannot render token ids: the vocabulary has none");
-  return Array.from(pickWords(table, segments), (pick) => ids[pick]!);
+  const picks = pickWords(table, segments);
+  const prompt: number[] = new Array(picks.length);
+  for (let i = 0; i < picks.length; i++) prompt[i] = ids[picks[i]!]!;
+  return prompt;
 }
 
 /** The table index of each word of the prompt. */
@@ -141,7 +157,7 @@ function makeTable(vocabulary: Vocabulary): WordTable {
     ...vocabulary.words.slice(0, wordCount),
     ...vocabulary.starters.slice(0, starterCount),
   ];
-  const stride = Math.max(...entries.map((entry) => entry.length));
+  const stride = Math.ceil(Math.max(...entries.map((entry) => entry.length)) / 4) * 4;
   const bytes = new Uint8Array(entries.length * stride);
   const lengths = new Uint8Array(entries.length);
   entries.forEach((entry, index) => {
@@ -156,10 +172,16 @@ function makeTable(vocabulary: Vocabulary): WordTable {
     bits,
     starterMask: starterCount - 1,
     bytes,
+    words32: fourBytes(bytes),
     lengths,
     stride,
     ids: ids === undefined || starterIds === undefined
       ? undefined
       : Float64Array.from([...ids.slice(0, wordCount), ...starterIds.slice(0, starterCount)]),
   };
+}
+
+function fourBytes(bytes: Uint8Array<ArrayBuffer>): Uint32Array {
+  const view = new DataView(bytes.buffer);
+  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(i * 4, true));
 }
