@@ -1,0 +1,166 @@
+/**
+ * The simulated model's tokenizer: common words are one token (with or without the space before
+ * them, in three capitalisations), everything else is one token for each UTF-8 byte.
+ *
+ * Text comes back unchanged from its ids. Ids come back from their text where each word token
+ * stands where it would be put, which is the case for words joined with their leading space.
+ *
+ * @module
+ */
+
+import { ENGLISH_WORDS } from "./english.ts";
+
+/** Tokens that no text encodes to. */
+export const SPECIAL_TOKENS = [
+  "<|begin|>",
+  "<|end|>",
+  "<|turn|>",
+  "<|assistant|>",
+  "<|template|>",
+] as const;
+const [BEGIN, END, TURN, ASSISTANT, TEMPLATE] = [256, 257, 258, 259, 260] as const;
+/** Ids of {@linkcode SPECIAL_TOKENS}. */
+export const SPECIAL_IDS = {
+  begin: BEGIN,
+  end: END,
+  turn: TURN,
+  assistant: ASSISTANT,
+  template: TEMPLATE,
+} as const;
+const FIRST_WORD_ID = 256 + SPECIAL_TOKENS.length;
+
+const VOCABULARY = wordTokens();
+const WORD_IDS = new Map(VOCABULARY.map((word, i) => [word, FIRST_WORD_ID + i]));
+/** Number of ids; the largest id is one less. */
+export const VOCABULARY_SIZE = FIRST_WORD_ID + VOCABULARY.length;
+
+function wordTokens(): string[] {
+  const forms = new Set<string>();
+  for (const word of ENGLISH_WORDS) {
+    const capital = word.charAt(0).toUpperCase() + word.slice(1);
+    for (const form of [word, capital, word.toUpperCase()]) forms.add(" " + form).add(form);
+  }
+  // Single letters without a space are bytes already: one id for one text.
+  return [...forms].filter((form) => form.length > 1);
+}
+
+/** All word tokens, those with a leading space included, in the order of their ids. */
+export function vocabularyWords(): readonly { readonly id: number; readonly text: string }[] {
+  return VOCABULARY.map((text, i) => ({ id: FIRST_WORD_ID + i, text }));
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 97 && code <= 122) || (code >= 65 && code <= 90);
+}
+
+/**
+ * The ids of a text, without special tokens.
+ *
+ * @example
+ * ```ts
+ * import { decode, encode } from "./tokenizer.ts";
+ * console.log(encode("The house on the hill").length); // 5
+ * console.log(decode(encode("Zürich, 2026")) === "Zürich, 2026"); // true
+ * ```
+ */
+export function encode(text: string): Int32Array<ArrayBuffer> {
+  const ids = new Int32Array(text.length * 3);
+  let count = 0;
+  for (let at = 0; at < text.length;) {
+    const code = text.charCodeAt(at);
+    const lettersFrom = code === 32 ? at + 1 : at;
+    let end = lettersFrom;
+    while (end < text.length && isLetter(text.charCodeAt(end))) end++;
+    const id = end > lettersFrom ? WORD_IDS.get(text.slice(at, end)) : undefined;
+    if (id !== undefined) {
+      ids[count++] = id;
+      at = end;
+    } else if (end > lettersFrom) {
+      for (; at < end; at++) ids[count++] = text.charCodeAt(at);
+    } else if (code < 128) {
+      ids[count++] = code;
+      at++;
+    } else {
+      const character = String.fromCodePoint(text.codePointAt(at) as number);
+      for (const byte of new TextEncoder().encode(character)) ids[count++] = byte;
+      at += character.length;
+    }
+  }
+  return ids.slice(0, count);
+}
+
+/** The text of one id; a lone byte above 127 has none of its own and gives U+FFFD. */
+export function tokenText(id: number): string {
+  if (id < 128) return String.fromCharCode(id);
+  if (id < 256) return "\ufffd";
+  return SPECIAL_TOKENS[id - 256] ?? VOCABULARY[id - FIRST_WORD_ID] ?? "";
+}
+
+/** The text of ids. Bytes that are no UTF-8 become U+FFFD; special tokens their names. */
+export function decode(ids: ArrayLike<number>): string {
+  const encoder = new TextEncoder();
+  const parts: number[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i] as number;
+    if (id < 256) parts.push(id);
+    else for (const byte of encoder.encode(tokenText(id))) parts.push(byte);
+  }
+  // The default decoder would drop a byte-order mark at the start, which is text here.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(parts));
+}
+
+/** True if the model has a token of this id. */
+export function isTokenId(id: unknown): id is number {
+  return Number.isInteger(id) && (id as number) >= 0 && (id as number) < VOCABULARY_SIZE;
+}
+
+/** How many tokens the server itself puts around a prompt. */
+export interface TemplateSettings {
+  /** Tokens before the text of `/v1/completions`; token-id prompts get none. 0 or 1. */
+  readonly beginTokens: number;
+  /** Tokens before the first message of a chat, and after the last. */
+  readonly chatTokensBefore: number;
+  readonly chatTokensAfter: number;
+}
+
+/** A chat message; content is text or the text parts of it. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** The ids of a text prompt, with the begin token where the server adds one. */
+export function encodePrompt(text: string, settings: TemplateSettings): Int32Array<ArrayBuffer> {
+  return joined([new Array(settings.beginTokens).fill(BEGIN), encode(text)]);
+}
+
+/**
+ * The ids of a chat: template, messages with one turn token between two, template.
+ *
+ * The numbers of tokens before and after are exactly those of the settings.
+ */
+export function encodeChat(
+  messages: readonly ChatMessage[],
+  settings: TemplateSettings,
+): Int32Array<ArrayBuffer> {
+  const before: number[] = new Array(settings.chatTokensBefore).fill(TEMPLATE);
+  if (before.length > 0) before[0] = BEGIN;
+  if (before.length > 1) before[before.length - 1] = TURN;
+  const after: number[] = new Array(settings.chatTokensAfter).fill(TEMPLATE);
+  if (after.length > 0) after[0] = END;
+  if (after.length > 1) after[after.length - 1] = ASSISTANT;
+  const turns = messages.flatMap(({ content }, i) =>
+    i === 0 ? [encode(content)] : [[TURN], encode(content)]
+  );
+  return joined([before, ...turns, after]);
+}
+
+function joined(parts: readonly ArrayLike<number>[]): Int32Array<ArrayBuffer> {
+  const ids = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    ids.set(part, at);
+    at += part.length;
+  }
+  return ids;
+}
