@@ -1,0 +1,139 @@
+/**
+ * Requests of the OpenAI-compatible routes: where they go and what their bytes are.
+ *
+ * @module
+ */
+
+import { KvmarkError } from "../errors.ts";
+import type { ApiKind } from "../record.ts";
+
+/** What one served model is asked, and how. Learned once per run by the probe. */
+export interface Target {
+  /** The server without `/v1`, as {@linkcode normaliseEndpoint} returns it. */
+  readonly baseUrl: string;
+  readonly api: ApiKind;
+  readonly model: string;
+  /** Ask for the token counts at the end of the stream (`stream_options.include_usage`). */
+  readonly streamUsage: boolean;
+  /** Ask the server to generate past the end-of-sequence token (`ignore_eos`). */
+  readonly ignoreEos: boolean;
+  /** Ask for `min_tokens` = `max_tokens`, so that the output has exactly that length. */
+  readonly minTokens: boolean;
+  /** Further fields of the body, such as `cache_salt`. They win over the default fields. */
+  readonly extraBody?: Readonly<Record<string, unknown>>;
+}
+
+/** Endings that users paste along with the server's address. */
+const ROUTE_ENDINGS = ["/chat/completions", "/completions", "/models", "/v1"];
+
+/**
+ * The base URL of a server, from what a user typed: with or without a scheme, `/v1`, a route or
+ * slashes at the end. A path before `/v1` (a gateway's) is kept.
+ *
+ * @throws {KvmarkError} `usage` if the text is not an http or https address, or carries a
+ * password, a query or a fragment (none of which may land in a results folder).
+ * @example
+ * ```ts
+ * import { normaliseEndpoint } from "./openai.ts";
+ * console.log(normaliseEndpoint("localhost:8000/v1/")); // http://localhost:8000
+ * ```
+ */
+export function normaliseEndpoint(text: string): string {
+  const trimmed = text.trim();
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`);
+  const refuse = (why: string): never => {
+    throw new KvmarkError("usage", `Cannot use the API endpoint: ${why}`, {
+      hint: "give the address of the server, for instance http://localhost:8000",
+    });
+  };
+  if (trimmed === "" || url === null || url.hostname === "") {
+    return refuse(`'${trimmed}' is not a URL`);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    return refuse(`'${url.protocol}//' is neither http nor https`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    return refuse("it holds a user name or a password; use --api-key-env or --header");
+  }
+  if (url.search !== "" || url.hash !== "") return refuse("it has a query or a fragment");
+  return `${url.protocol}//${url.host}${barePath(url.pathname)}`;
+}
+
+function barePath(pathname: string): string {
+  let path = pathname.replace(/\/+$/, "");
+  for (const ending of ROUTE_ENDINGS) {
+    if (path.endsWith(ending)) path = path.slice(0, -ending.length).replace(/\/+$/, "");
+  }
+  return path;
+}
+
+/** The absolute URL of the route that a target is asked on. */
+export function routeUrl(target: Pick<Target, "baseUrl" | "api">): string {
+  return `${target.baseUrl}/v1/${target.api === "chat" ? "chat/completions" : "completions"}`;
+}
+
+/** A prompt: text, text as JSON-safe ASCII bytes (copied as they are), or token ids. */
+export type Prompt = string | Uint8Array | readonly number[];
+
+/** Fields that the measurement depends on; `extraBody` cannot replace them. */
+const RESERVED_FIELDS = ["model", "prompt", "messages", "stream"];
+
+/**
+ * The JSON body of one streamed request, as bytes. The prompt is the last field, spliced into a
+ * small skeleton, so that a long prompt is copied once.
+ *
+ * @param prompt Text of any characters; or bytes that are already the inside of a JSON string
+ * (printable ASCII without `"` and `\`; not checked, for speed); or token ids, which only the
+ * completions route takes.
+ * @param maxOutputTokens Sent as `max_tokens`, and as `min_tokens` if the target takes it.
+ * @throws {KvmarkError} `usage` for token ids on the chat route, and for an `extraBody` that
+ * replaces a field that the measurement depends on.
+ */
+export function encodeBody(
+  target: Target,
+  prompt: Prompt,
+  maxOutputTokens: number,
+): Uint8Array<ArrayBuffer> {
+  const chat = target.api === "chat";
+  const isIds = typeof prompt !== "string" && !(prompt instanceof Uint8Array);
+  if (chat && isIds) {
+    throw new KvmarkError("usage", "The chat route takes no token ids", {
+      hint: "use --api completions, or --prompt-format text",
+    });
+  }
+  const fields = JSON.stringify(bodyFields(target, maxOutputTokens)).slice(0, -1);
+  const head = `${fields},${chat ? '"messages":[{"role":"user","content":' : '"prompt":'}`;
+  const tail = chat ? "}]}" : "}";
+  if (prompt instanceof Uint8Array) return spliceBytes(`${head}"`, prompt, `"${tail}`);
+  return new TextEncoder().encode(head + JSON.stringify(prompt) + tail);
+}
+
+function bodyFields(target: Target, maxOutputTokens: number): Record<string, unknown> {
+  const extra = target.extraBody ?? {};
+  for (const name of RESERVED_FIELDS) {
+    if (name in extra) {
+      throw new KvmarkError("usage", `Cannot replace the field '${name}' of the request body`);
+    }
+  }
+  return {
+    model: target.model,
+    max_tokens: maxOutputTokens,
+    ...(target.minTokens ? { min_tokens: maxOutputTokens } : {}),
+    ...(target.ignoreEos ? { ignore_eos: true } : {}),
+    temperature: 0,
+    ...(target.streamUsage ? { stream_options: { include_usage: true } } : {}),
+    ...extra,
+    stream: true,
+  };
+}
+
+function spliceBytes(head: string, middle: Uint8Array, tail: string): Uint8Array<ArrayBuffer> {
+  const encoder = new TextEncoder();
+  const headBytes = encoder.encode(head);
+  const tailBytes = encoder.encode(tail);
+  const body = new Uint8Array(headBytes.length + middle.length + tailBytes.length);
+  body.set(headBytes);
+  body.set(middle, headBytes.length);
+  body.set(tailBytes, headBytes.length + middle.length);
+  return body;
+}
