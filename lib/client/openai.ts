@@ -1,11 +1,14 @@
 /**
- * Requests of the OpenAI-compatible routes: where they go and what their bytes are.
+ * Requests of the OpenAI-compatible routes: where they go, what their bytes are, and what becomes
+ * of an exchange as a record.
  *
  * @module
  */
 
 import { KvmarkError } from "../errors.ts";
-import type { ApiKind } from "../record.ts";
+import type { ApiKind, Failure, InferenceRequest, RequestRecord } from "../record.ts";
+import { type DecodedStream, decodeStream, firstReadTokens } from "./events.ts";
+import type { Exchange } from "./stream.ts";
 
 /** What one served model is asked, and how. Learned once per run by the probe. */
 export interface Target {
@@ -136,4 +139,90 @@ function spliceBytes(head: string, middle: Uint8Array, tail: string): Uint8Array
   body.set(middle, headBytes.length);
   body.set(tailBytes, headBytes.length + middle.length);
   return body;
+}
+
+/**
+ * The record of a request, whatever became of it. Decodes the exchange, so not for a thread that
+ * measures.
+ *
+ * A complete answer ended with a `finish_reason` or `[DONE]`. One that broke off after `[DONE]` was
+ * complete. One that ended cleanly without either is a `protocol` failure, as is an answer with
+ * another content type than `text/event-stream`.
+ *
+ * @param rampIn True for the first request of a slot in its period.
+ */
+export function toRecord(
+  request: Omit<InferenceRequest, "body">,
+  exchange: Exchange,
+  rampIn: boolean,
+): RequestRecord {
+  const answered = exchange.status === 200;
+  const decoded = answered ? decodeStream(exchange, request.api) : undefined;
+  const failure = decoded === undefined
+    ? exchange.failure ?? { kind: "protocol", message: "no answer" } as const
+    : failureOf(exchange, decoded);
+  return {
+    requestId: request.requestId,
+    labels: request.labels,
+    plan: request.plan,
+    api: request.api,
+    url: request.url,
+    maxOutputTokens: request.maxOutputTokens,
+    worker: exchange.worker,
+    dueAtMs: exchange.dueAtMs,
+    sentAtMs: exchange.sentAtMs,
+    contentReadsAtMs: decoded?.contentReadsAtMs ?? new Float64Array(),
+    contentChunks: decoded?.contentChunks ?? 0,
+    endAtMs: exchange.endAtMs,
+    rampIn,
+    ...(exchange.headersAtMs === undefined ? {} : { headersAtMs: exchange.headersAtMs }),
+    ...(exchange.readAtMs[0] === undefined ? {} : { firstByteAtMs: exchange.readAtMs[0] }),
+    ...(exchange.status === undefined ? {} : { status: exchange.status }),
+    ...(decoded?.usage === undefined ? {} : { usage: decoded.usage }),
+    ...(decoded === undefined ? {} : outputOf(decoded)),
+    ...(decoded?.finishReason === undefined ? {} : { finishReason: decoded.finishReason }),
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+/** Generated tokens: the server's count, or one for each chunk that carried content. */
+function outputOf(
+  decoded: DecodedStream,
+): Pick<RequestRecord, "outputTokens" | "outputTokensSource" | "firstChunkTokens"> {
+  const { contentChunks, usage } = decoded;
+  // A count of 0 beside visible text is no count.
+  const reported = usage?.completionTokens === 0 && contentChunks > 0
+    ? undefined
+    : usage?.completionTokens;
+  if (reported === undefined && contentChunks === 0) return {};
+  const outputTokens = reported ?? contentChunks;
+  const firstChunkTokens = firstReadTokens(decoded, outputTokens);
+  return {
+    outputTokens,
+    outputTokensSource: reported === undefined ? "chunks" : "usage",
+    ...(firstChunkTokens === undefined ? {} : { firstChunkTokens }),
+  };
+}
+
+/** What is wrong with an answer of status 200, the most telling fault first. */
+function failureOf(exchange: Exchange, decoded: DecodedStream): Failure | undefined {
+  const broken = exchange.failure;
+  if (decoded.serverError !== undefined) {
+    return { kind: "server_error", message: decoded.serverError, status: 200 };
+  }
+  if (broken !== undefined && !(broken.kind === "disconnect" && decoded.sawDone)) return broken;
+  const protocol = (message: string): Failure => ({ kind: "protocol", message, status: 200 });
+  const type = exchange.contentType;
+  if (type !== undefined && !/^text\/event-stream\b/i.test(type)) {
+    return protocol(`asked for a stream of events, got ${type.slice(0, 100)}`);
+  }
+  if (decoded.form === "json") return protocol("asked for a stream of events, got a document");
+  if (decoded.malformed !== undefined) return protocol(decoded.malformed);
+  if (decoded.contentChunks > 0 && !decoded.sawDone && decoded.finishReason === undefined) {
+    return protocol("the stream ended without a finish_reason or [DONE]");
+  }
+  if (decoded.contentChunks > 0) return undefined;
+  const counted = decoded.usage?.completionTokens;
+  const note = counted === undefined ? "" : ` (the server counted ${counted} tokens)`;
+  return { kind: "empty", message: `the stream ended without any text${note}`, status: 200 };
 }
