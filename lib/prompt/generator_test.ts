@@ -25,7 +25,9 @@ const segmentsArbitrary = fc.array(
   fc.record({ seed: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), tokens: fc.nat(300) }),
   { maxLength: 4 },
 );
-const total = (segments: readonly Segment[]) => segments.reduce((sum, s) => sum + s.tokens, 0);
+function total(segments: readonly Segment[]): number {
+  return segments.reduce((sum, segment) => sum + segment.tokens, 0);
+}
 
 Deno.test("renderText() makes exactly as many words as the segments ask for", () => {
   fc.assert(fc.property(segmentsArbitrary, (segments) => {
