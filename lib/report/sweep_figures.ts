@@ -1,0 +1,372 @@
+/**
+ * Graphs of the summary rows along one axis: hit rate (cache-rate) or working set (working-set).
+ *
+ * @module
+ */
+
+import { formatCount } from "../units.ts";
+import {
+  band,
+  COLOURS,
+  type Graph,
+  type GraphTable,
+  limitLine,
+  line,
+  type Panel,
+  type PlotlyObject,
+  rounded,
+  seriesStyle,
+  stackPanels,
+  timeUnit,
+} from "./figure.ts";
+import type { Point, Span } from "./points.ts";
+
+/** What runs along the x axis of a sweep. */
+export interface SweepAxis {
+  readonly title: string;
+  readonly kind: "percent" | "count";
+  readonly of: (point: Point) => number;
+  readonly xaxis: PlotlyObject;
+  readonly linkedBy: string;
+}
+
+/** Hit rate, 0 to 100 %. */
+export const HIT_RATE_AXIS: SweepAxis = {
+  title: "Nominal hit rate, %",
+  kind: "percent",
+  of: (point) => point.hitRatePercent,
+  xaxis: { range: [-3, 103], dtick: 10, unifiedhovertitle: { text: "%{x} % nominal hit rate" } },
+  linkedBy: "hit-rate",
+};
+
+/** Working set, in tokens. */
+export const WORKING_SET_AXIS: SweepAxis = {
+  title: "Working set, tokens",
+  kind: "count",
+  of: (point) => point.workingSetTokens ?? 0,
+  xaxis: {
+    rangemode: "tozero",
+    tickformat: "~s",
+    unifiedhovertitle: { text: "%{x:,} tokens working set" },
+  },
+  linkedBy: "working-set",
+};
+
+/** A series of points, drawn as one line. */
+export interface Series {
+  readonly name: string;
+  readonly points: readonly Point[];
+}
+
+function spanBand(
+  name: string,
+  axis: SweepAxis,
+  points: readonly Point[],
+  span: (point: Point) => Span | undefined,
+  color: string,
+): PlotlyObject[] {
+  const spread = points.filter((point) => (span(point)?.high ?? 0) > (span(point)?.low ?? 0));
+  if (spread.length === 0) return [];
+  return [band({
+    name,
+    x: points.map(axis.of),
+    low: points.map((point) => rounded(span(point)?.low)),
+    high: points.map((point) => rounded(span(point)?.high)),
+    color,
+  })];
+}
+
+function inputPanel(axis: SweepAxis, points: readonly Point[]): Panel {
+  const x = points.map(axis.of);
+  const unit = "tokens/s";
+  const y = (of: (point: Point) => number | undefined) => points.map((p) => rounded(of(p)));
+  const computed = y((point) => point.row.computed_tokens_per_sec);
+  const reused = y((point) => point.row.reused_tokens_per_sec);
+  const split = computed.some((value) => value !== null);
+  const spans = spanBand("min–max of periods", axis, points, (p) => p.inputSpan, COLOURS.blue);
+  return {
+    title: "Input throughput, tokens/s",
+    yaxis: { tickformat: "~s" },
+    traces: [
+      ...spans,
+      line({
+        name: "all prompt tokens",
+        x,
+        y: y((point) => point.row.input_tokens_per_sec),
+        color: COLOURS.blue,
+        unit,
+      }),
+      ...(split
+        ? [
+          line({
+            name: "reused",
+            x,
+            y: reused,
+            color: COLOURS.green,
+            dash: "dash",
+            symbol: "diamond",
+            unit,
+          }),
+          line({
+            name: "computed",
+            x,
+            y: computed,
+            color: COLOURS.vermillion,
+            dash: "dot",
+            symbol: "square",
+            unit,
+          }),
+        ]
+        : []),
+      ...clientLimitedMarks(axis, points),
+    ],
+  };
+}
+
+/** Rings around the cells in which the client may have been the limit. */
+function clientLimitedMarks(axis: SweepAxis, points: readonly Point[]): PlotlyObject[] {
+  const limited = points.filter((point) => point.row.client_limited === "yes");
+  if (limited.length === 0) return [];
+  return [{
+    type: "scatter",
+    mode: "markers",
+    name: "client-limited",
+    x: limited.map(axis.of),
+    y: limited.map((point) => rounded(point.row.input_tokens_per_sec)),
+    marker: { symbol: "circle-open", size: 15, color: COLOURS.vermillion, line: { width: 2 } },
+    hovertemplate: "the client may have been the limit",
+  }];
+}
+
+function outputPanel(axis: SweepAxis, points: readonly Point[]): Panel {
+  return {
+    title: "Output throughput, tokens/s",
+    heightPx: 170,
+    yaxis: { tickformat: "~s" },
+    traces: [
+      ...spanBand("min–max of periods", axis, points, (p) => p.outputSpan, COLOURS.purple),
+      line({
+        name: "generated tokens",
+        x: points.map(axis.of),
+        y: points.map((point) => rounded(point.row.output_tokens_per_sec)),
+        color: COLOURS.purple,
+        unit: "tokens/s",
+      }),
+    ],
+  };
+}
+
+const TTFT_LINES = [
+  { name: "avg", key: "avg_ttft", color: COLOURS.blue, dash: "solid", symbol: "circle" },
+  { name: "median", key: "median_ttft", color: COLOURS.green, dash: "dash", symbol: "diamond" },
+  { name: "P95", key: "p95_ttft", color: COLOURS.orange, dash: "dot", symbol: "square" },
+  { name: "P99", key: "p99_ttft", color: COLOURS.vermillion, dash: "dashdot", symbol: "x" },
+] as const;
+
+/** The heart of both sweeps: input and output throughput and TTFT, one above the other. */
+export function performanceGraph(o: {
+  readonly name: string;
+  readonly title: string;
+  readonly axis: SweepAxis;
+  readonly points: readonly Point[];
+  readonly limitSeconds: number | undefined;
+}): Graph {
+  const { axis, points } = o;
+  const x = points.map(axis.of);
+  const time = timeUnit(points.flatMap((p) => [p.row.p99_ttft, o.limitSeconds]));
+  const limit = o.limitSeconds === undefined
+    ? undefined
+    : limitLine(time.of(o.limitSeconds) ?? 0, "y3", "TTFT limit");
+  const ttft: Panel = {
+    title: `TTFT, ${time.unit}`,
+    traces: TTFT_LINES.map(({ key, ...style }) =>
+      line({
+        ...style,
+        x,
+        y: points.map((point) => time.of(point.row[key])),
+        unit: time.unit,
+        format: ".3~r",
+      })
+    ),
+  };
+  return {
+    name: o.name,
+    title: o.title,
+    group: "key",
+    about: "Each point is a cell at its own peak concurrency: the highest throughput that met the" +
+      " limits. Bands span the lowest and highest of the periods that a point pools." +
+      " TTFT is therefore seen under a different load at each point.",
+    figure: stackPanels([inputPanel(axis, points), outputPanel(axis, points), ttft], {
+      xTitle: axis.title,
+      xaxis: axis.xaxis,
+      linkedBy: axis.linkedBy,
+      shapes: limit === undefined ? [] : [limit.shape],
+      annotations: limit === undefined ? [] : [limit.annotation],
+    }),
+    table: performanceTable(axis, points),
+  };
+}
+
+function performanceTable(axis: SweepAxis, points: readonly Point[]): GraphTable {
+  return {
+    columns: [
+      { label: axis.title.replace(/, .*/, ""), kind: axis.kind },
+      { label: "Input, tokens/s", kind: "rate" },
+      { label: "lowest period", kind: "rate" },
+      { label: "highest period", kind: "rate" },
+      { label: "Reused, tokens/s", kind: "rate" },
+      { label: "Computed, tokens/s", kind: "rate" },
+      { label: "Output, tokens/s", kind: "rate" },
+      { label: "TTFT avg", kind: "seconds" },
+      { label: "TTFT median", kind: "seconds" },
+      { label: "TTFT P95", kind: "seconds" },
+      { label: "TTFT P99", kind: "seconds" },
+      { label: "Concurrency", kind: "count" },
+    ],
+    rows: points.map((point) => [
+      axis.of(point),
+      point.row.input_tokens_per_sec,
+      point.inputSpan?.low,
+      point.inputSpan?.high,
+      point.row.reused_tokens_per_sec,
+      point.row.computed_tokens_per_sec,
+      point.row.output_tokens_per_sec,
+      point.row.avg_ttft,
+      point.row.median_ttft,
+      point.row.p95_ttft,
+      point.row.p99_ttft,
+      point.row.peak_concurrency,
+    ]),
+  };
+}
+
+/** Throughput of several series on one axis, with their speed-up over the first point (right). */
+export function throughputComparison(o: {
+  readonly name: string;
+  readonly title: string;
+  readonly axis: SweepAxis;
+  readonly series: readonly Series[];
+  readonly of: (point: Point) => number | undefined;
+  readonly group?: "key";
+}): Graph {
+  const { axis } = o;
+  const traces: PlotlyObject[] = [];
+  const rows: (string | number | undefined)[][] = [];
+  o.series.forEach((series, index) => {
+    const { color, symbol } = seriesStyle(index);
+    const x = series.points.map(axis.of);
+    const values = series.points.map(o.of);
+    const base = values[0];
+    const ratios = values.map((value) =>
+      base === undefined || base <= 0 || value === undefined ? undefined : value / base
+    );
+    const more = { legendgroup: String(index) };
+    traces.push(
+      line({ name: series.name, x, y: values.map(rounded), color, symbol, unit: "tokens/s", more }),
+    );
+    traces.push({
+      ...line({
+        name: `${series.name} (speedup)`,
+        x,
+        y: ratios.map(rounded),
+        color,
+        dash: "dash",
+        symbol: `${symbol}-open`,
+        unit: "×",
+        format: ".2f",
+        more,
+      }),
+      right: true,
+    });
+    values.forEach((value, i) => rows.push([series.name, x[i], value, ratios[i]]));
+  });
+  return {
+    name: o.name,
+    title: o.title,
+    group: o.group ?? "comparison",
+    about: `Solid lines: tokens per second at the peak of each cell (left axis). Dashed lines:` +
+      ` the ratio to the first plotted point of the same series (right axis).`,
+    figure: stackPanels([{
+      title: "Tokens/s (solid), speedup (dashed)",
+      traces,
+      heightPx: 360,
+      yaxis: { tickformat: "~s" },
+      rightTitle: "Speedup, ×",
+      right: { ticksuffix: "×" },
+    }], { xTitle: axis.title, xaxis: axis.xaxis, linkedBy: axis.linkedBy }),
+    table: {
+      columns: [
+        { label: "Series", kind: "text" },
+        { label: axis.title.replace(/, .*/, ""), kind: axis.kind },
+        { label: "Tokens/s", kind: "rate" },
+        { label: "Speedup", kind: "ratio" },
+      ],
+      rows,
+    },
+  };
+}
+
+/** One line a series in each of several panels. */
+export function comparisonGraph(o: {
+  readonly name: string;
+  readonly title: string;
+  readonly about: string;
+  readonly axis: SweepAxis;
+  readonly series: readonly Series[];
+  readonly panels: readonly {
+    readonly title: string;
+    readonly unit: string;
+    readonly kind: "rate" | "seconds" | "ms";
+    readonly of: (point: Point) => number | undefined;
+  }[];
+}): Graph {
+  const panels = o.panels.map((spec): Panel => ({
+    title: `${spec.title}, ${spec.unit}`,
+    heightPx: 210,
+    ...(spec.unit === "tokens/s" ? { yaxis: { tickformat: "~s" } } : {}),
+    traces: o.series.map((series, index) =>
+      line({
+        ...seriesStyle(index),
+        name: series.name,
+        x: series.points.map(o.axis.of),
+        y: series.points.map((point) => rounded(spec.of(point))),
+        unit: spec.unit,
+      })
+    ),
+  }));
+  return {
+    name: o.name,
+    title: o.title,
+    group: "comparison",
+    about: o.about,
+    figure: stackPanels(panels, {
+      xTitle: o.axis.title,
+      xaxis: o.axis.xaxis,
+      linkedBy: o.axis.linkedBy,
+    }),
+    table: {
+      columns: [
+        { label: "Series", kind: "text" },
+        { label: o.axis.title.replace(/, .*/, ""), kind: o.axis.kind },
+        ...o.panels.map((spec) => ({ label: `${spec.title}, ${spec.unit}`, kind: spec.kind })),
+      ],
+      rows: o.series.flatMap((series) =>
+        series.points.map((point) => [
+          series.name,
+          o.axis.of(point),
+          ...o.panels.map((spec) => spec.of(point)),
+        ])
+      ),
+    },
+  };
+}
+
+/** `8,000 tokens`: how a context size is named in a legend. */
+export function contextName(tokens: number): string {
+  return `${formatCount(tokens)} tokens`;
+}
+
+/** Mean gap between reads in milliseconds. */
+export function itlMs(point: Point): number | undefined {
+  return point.row.avg_itl === undefined ? undefined : point.row.avg_itl * 1000;
+}
