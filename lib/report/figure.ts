@@ -155,6 +155,8 @@ export interface PanelOptions {
   /** Graphs on one page with the same key point at the same x together. */
   readonly linkedBy?: string;
   readonly hovermode?: string;
+  /** True where the x axis may be logarithmic too. */
+  readonly logX?: boolean;
 }
 
 const MARGIN = { left: 58, right: 18, bottom: 56, top: 8 } as const;
@@ -186,7 +188,7 @@ export function stackPanels(panels: readonly Panel[], options: PanelOptions): Fi
   const layout: Record<string, Json> = {};
   const data: PlotlyObject[] = [];
   const annotations: PlotlyObject[] = [];
-  const logAxes: string[] = [];
+  const logAxes: string[] = options.logX ? ["xaxis"] : [];
   panels.forEach((panel, index) => {
     const n = index === 0 ? "" : String(index + 1);
     const right = panel.rightTitle === undefined ? undefined : `y${panels.length + index + 1}`;

@@ -84,8 +84,8 @@ export function meanOf(values: readonly number[]): number | undefined {
 export interface RunRows {
   readonly points: readonly Point[];
   readonly periods: readonly Period[];
-  /** Periods by cell. */
-  readonly byCell: ReadonlyMap<string, readonly Period[]>;
+  /** The periods of a cell, in the order of the rows. */
+  readonly periodsOf: (key: CellKey) => readonly Period[];
   readonly contexts: readonly number[];
   readonly rates: readonly number[];
   readonly workingSets: readonly number[];
@@ -116,7 +116,7 @@ export function arrangeRows(run: RunData): RunRows {
   return {
     points: sorted,
     periods,
-    byCell,
+    periodsOf: (key) => byCell.get(cellName(key)) ?? [],
     contexts: distinct(keys.map((key) => key.contextSizeTokens)),
     rates: distinct(keys.map((key) => key.hitRatePercent)),
     workingSets: distinct(keys.map((key) => key.workingSetTokens)),

@@ -1,0 +1,31 @@
+/**
+ * Every graph of a run: rows in, plotly figure JSON out. Pure.
+ *
+ * @module
+ */
+
+import type { RunData } from "../results/schema.ts";
+import { cacheRateGraphs } from "./cache_rate_figures.ts";
+import type { Graph } from "./figure.ts";
+import { arrangeRows, type RunRows } from "./points.ts";
+import { rampGraphs } from "./ramp_figures.ts";
+import { distributionGraphs, requestTimeGraphs } from "./request_figures.ts";
+import { singlePromptGraphs } from "./single_prompt_figures.ts";
+import { sustainedGraphs } from "./sustained_figures.ts";
+import { workingSetGraphs } from "./working_set_figures.ts";
+
+/**
+ * The graphs of a run, most important first. Names are unique; they are the names of the pages.
+ *
+ * @param rows `arrangeRows(run)`, where the caller has it already.
+ */
+export function graphsOf(run: RunData, rows: RunRows = arrangeRows(run)): Graph[] {
+  if (run.kind === "single-prompt") return singlePromptGraphs(run);
+  return [
+    ...(run.kind === "cache-rate" ? cacheRateGraphs(run, rows) : workingSetGraphs(run, rows)),
+    ...distributionGraphs(run, rows),
+    ...requestTimeGraphs(rows),
+    ...rampGraphs(run, rows),
+    ...sustainedGraphs(run),
+  ];
+}
