@@ -211,6 +211,17 @@ interface ConnectionFault {
 
 const CONNECTION_FAULTS: readonly ConnectionFault[] = [
   {
+    // The message of the runtime repeats the value, which may be a key.
+    pattern: /invalid header (name|value)/i,
+    what: "a header has characters that cannot be sent",
+    hint: "check the key (a line break at its end?) and every --header",
+  },
+  {
+    pattern: /requests to port \d+ are blocked/i,
+    what: "this port is on the list of ports that the Fetch standard blocks",
+    hint: "let the server listen on another port",
+  },
+  {
     pattern: /connection refused|ECONNREFUSED/i,
     what: "connection refused",
     hint: "nothing listens there: start the server, or check host and port of --api-endpoint",
@@ -268,7 +279,7 @@ function connectionError(
     });
   }
   // The URL stands in most of these messages, and a host may be called "tls" or "dns".
-  const text = errorText(error).replaceAll(url, "").replaceAll(/\(https?:[^)]*\)/g, "");
+  const text = errorText(error).replaceAll(/https?:\/\/[^\s)]*/g, "");
   const fault = CONNECTION_FAULTS.find(({ pattern }) => pattern.test(text));
   const what = fault?.what ?? redact(access, text).replaceAll(/\s+/g, " ").slice(0, 160);
   return new KvmarkError("unreachable", `Cannot reach ${where}: ${what}`, {
