@@ -21,7 +21,7 @@ export class LagMeter {
   readonly #nowMs: () => number;
   #idleMs = 0;
   #late: number[] = [];
-  #timer: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;

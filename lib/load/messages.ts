@@ -105,7 +105,6 @@ export type FromWorker =
   | { readonly type: "ready" }
   | Pong
   | { readonly type: "connected" }
-  | { readonly type: "loaded"; readonly period: number }
   | {
     readonly type: "progress";
     readonly period: number;

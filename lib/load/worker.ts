@@ -109,9 +109,6 @@ class LoadWorker implements SlotsHost {
         break;
       case "giveUp":
         slots.giveUp(message.reason);
-        break;
-      case "load":
-        this.post({ type: "loaded", period: message.period });
     }
   }
 
