@@ -5,7 +5,33 @@
  * @module
  */
 
-import type { ClientLoad, PeriodOutcome } from "../record.ts";
+import type { ClientLoad, PeriodOutcome, RequestRecord } from "../record.ts";
+import { clientLimits } from "./client_limit.ts";
+import {
+  decodeRatePerSec,
+  dueToSentMs,
+  firstContentAtMs,
+  hasMultiTokenChunks,
+  isAnswered,
+  lastContentAtMs,
+  promptTokens,
+  tpotMs,
+  ttftFromDueMs,
+  ttftMs,
+  ttltMs,
+} from "./durations.ts";
+import { percentile, sortedCopy, sum, tokensInWindow } from "./intervals.ts";
+import {
+  extremes,
+  isComplete,
+  latencySpread,
+  optional,
+  pooledGaps,
+  rateSpread,
+  spreadOf,
+  tally,
+  total,
+} from "./spread.ts";
 
 /** Statistics of one latency. A field is absent where no request contributed. */
 export interface LatencySpread {
@@ -102,37 +128,257 @@ export interface SummaryOptions {
 /** The statistic that `--max-ttft` is compared with. */
 export type TtftMetric = "max" | "avg" | "p95";
 /** The statistic that `--min-tokens-per-req` is compared with. */
-export type DecodeRateMetric = "avg" | "p5" | "p10";
+export type TokensPerReqMetric = "avg" | "p5" | "p10";
 
 /** Summarises one period. */
-export function summarisePeriod(_outcome: PeriodOutcome, _options: SummaryOptions): PeriodSummary {
-  throw new Error("unfinished");
+export function summarisePeriod(outcome: PeriodOutcome, options: SummaryOptions): PeriodSummary {
+  return { periodId: outcome.periodId, ...figures([outcome], options) };
 }
 
 /**
- * Summarises periods of one concurrency as one.
+ * Summarises periods of one concurrency as one: rates are Σ tokens / Σ time, percentiles are taken
+ * over the requests of all of them.
  *
  * @throws {RangeError} If there is no period, or if their concurrencies differ.
  */
 export function summariseCell(
-  _outcomes: readonly PeriodOutcome[],
-  _options: SummaryOptions,
+  outcomes: readonly PeriodOutcome[],
+  options: SummaryOptions,
 ): CellSummary {
-  throw new Error("unfinished");
+  const levels = new Set(outcomes.map((outcome) => outcome.concurrency));
+  if (levels.size !== 1) {
+    throw new RangeError(`Cannot pool periods of ${levels.size} concurrencies: it has to be one`);
+  }
+  const each = outcomes.map((outcome) => summarisePeriod(outcome, options));
+  const reasons = each.flatMap((one) =>
+    one.clientLimitedReasons.map((reason) => `${one.periodId}: ${reason}`)
+  );
+  const input = extremes(each.map((one) => one.inputTokensPerSec));
+  const output = extremes(each.map((one) => one.outputTokensPerSec));
+  return {
+    ...figures(outcomes, options),
+    periods: outcomes.length,
+    clientLimited: reasons.length > 0,
+    clientLimitedReasons: reasons,
+    ...(input && { minInputTokensPerSec: input.low, maxInputTokensPerSec: input.high }),
+    ...(output && { minOutputTokensPerSec: output.low, maxOutputTokensPerSec: output.high }),
+  };
 }
 
 /** TTFT in milliseconds by the statistic of `--ttft-metric`; absent if no request succeeded. */
-export function measuredTtft(figures: Figures, metric: TtftMetric): number | undefined {
+export function measuredTtftMs(figures: Figures, metric: TtftMetric): number | undefined {
   if (metric === "max") return figures.ttft.maxMs;
   return metric === "avg" ? figures.ttft.meanMs : figures.ttft.p95Ms;
 }
 
 /** Decode rate in tokens/s by the statistic of `--tokens-per-req-metric`; absent if none decoded. */
-export function measuredDecodeRate(
-  figures: Figures,
-  metric: DecodeRateMetric,
-): number | undefined {
+export function decodeRateOf(figures: Figures, metric: TokensPerReqMetric): number | undefined {
   const { meanPerSec, p5PerSec, p10PerSec } = figures.decodeRate;
   if (metric === "avg") return meanPerSec;
   return metric === "p5" ? p5PerSec : p10PerSec;
+}
+
+function figures(outcomes: readonly PeriodOutcome[], options: SummaryOptions): Figures {
+  const [first] = outcomes;
+  if (first === undefined) throw new RangeError("Cannot summarise no period at all");
+  const records = outcomes.flatMap((outcome) => outcome.records);
+  const failures = records.flatMap((record) => record.failure?.kind ?? []);
+  const counted = countedRequests(outcomes, options.strictTimeWindow);
+  const timed = outcomes.map((outcome) =>
+    withoutRampIn(sentInWindow(outcome, options.strictTimeWindow), outcome.concurrency)
+  );
+  const latency = timed.flatMap((one) => one.kept);
+  const sent = outcomes.flatMap((outcome) =>
+    withoutRampIn(outcome.records.filter((record) => isSentIn(record, outcome)), first.concurrency)
+      .kept
+  );
+  const dueToSent = latencySpread(sent.map(dueToSentMs));
+  const ttft = spreadOf(latency, ttftMs);
+  const client = pooledClient(outcomes, records);
+  const windowMs = total(outcomes, (outcome) => outcome.stopAtMs - outcome.startAtMs);
+  const reasons = clientLimits({
+    client,
+    launched: records.length,
+    ...optional("dueToSentP99Ms", dueToSent.p99Ms),
+    ...optional("ttftP95Ms", ttft.p95Ms),
+    ...optional("idleShare", idleShare(records, first.concurrency * windowMs)),
+    ...optional("cores", options.cores),
+  });
+  return {
+    concurrency: first.concurrency,
+    windowMs,
+    drainMs: total(outcomes, (outcome) => outcome.drainedAtMs - outcome.stopAtMs),
+    launched: records.length,
+    succeeded: records.length - failures.length,
+    failed: failures.length,
+    failureKinds: tally(failures),
+    ...windowRates(outcomes, options.strictTimeWindow),
+    ttft,
+    ttftFromDue: spreadOf(latency, ttftFromDueMs),
+    ttlt: spreadOf(latency, ttltMs),
+    itl: latencySpread(pooledGaps(latency)),
+    tpot: spreadOf(latency, tpotMs),
+    decodeRate: rateSpread(latency.flatMap((record) => decodeRatePerSec(record) ?? [])),
+    dueToSent,
+    latencyRequests: latency.length,
+    rampInLeftOut: total(timed, (one) => one.leftOut),
+    ...hitRates(counted),
+    multiTokenChunks: counted.filter(hasMultiTokenChunks).length,
+    ...optional("outputTokensSource", sources(counted)),
+    client,
+    clientLimited: reasons.length > 0,
+    clientLimitedReasons: reasons,
+    strict: { requests: countedRequests(outcomes, true).length, ...windowRates(outcomes, true) },
+  };
+}
+
+/** Sent inside the window. Requests are launched only there, but one may go out too late. */
+function isSentIn(record: RequestRecord, outcome: PeriodOutcome): boolean {
+  return record.sentAtMs >= outcome.startAtMs && record.sentAtMs <= outcome.stopAtMs;
+}
+
+/** Answered requests that were sent inside the window; of the strict window, ended there as well. */
+function sentInWindow(outcome: PeriodOutcome, strict: boolean): RequestRecord[] {
+  return outcome.records.filter((record) =>
+    isAnswered(record) && isSentIn(record, outcome) &&
+    (!strict || record.endAtMs <= outcome.stopAtMs)
+  );
+}
+
+/** Requests that count for rates and hit rates. */
+function countedRequests(outcomes: readonly PeriodOutcome[], strict: boolean): RequestRecord[] {
+  return outcomes.flatMap((outcome) =>
+    strict ? sentInWindow(outcome, true) : outcome.records.filter(isAnswered)
+  );
+}
+
+/**
+ * Leaves out the first request of each slot, which all start together, if enough others remain:
+ * as many as there are slots, and at least four.
+ */
+function withoutRampIn(
+  records: readonly RequestRecord[],
+  concurrency: number,
+): { readonly kept: readonly RequestRecord[]; readonly leftOut: number } {
+  const others = records.filter((record) => !record.rampIn);
+  return others.length >= Math.max(concurrency, 4)
+    ? { kept: others, leftOut: records.length - others.length }
+    : { kept: records, leftOut: 0 };
+}
+
+/** Tokens per second of the windows together; see `docs/metrics.md`. */
+function windowRates(outcomes: readonly PeriodOutcome[], strict: boolean): WindowRates {
+  const windowMs = total(outcomes, (outcome) => outcome.stopAtMs - outcome.startAtMs);
+  const tokens = outcomes.flatMap((outcome) =>
+    countedRequests([outcome], strict).map((record) =>
+      strict ? wholeTokens(record) : tokensInside(record, outcome)
+    )
+  );
+  if (tokens.length === 0 || windowMs <= 0) return {};
+  const rate = (of: (one: RequestTokens) => number | undefined) => {
+    const values = tokens.map(of);
+    return isComplete(values) ? sum(values) / windowMs * 1000 : undefined;
+  };
+  return {
+    ...optional("inputTokensPerSec", rate((one) => one.prompt)),
+    ...optional("computedTokensPerSec", rate((one) => one.computed)),
+    ...optional("reusedTokensPerSec", rate((one) => one.reused)),
+    ...optional("outputTokensPerSec", rate((one) => one.output)),
+  };
+}
+
+interface RequestTokens {
+  readonly prompt: number;
+  readonly computed: number | undefined;
+  readonly reused: number | undefined;
+  readonly output: number | undefined;
+}
+
+function wholeTokens(record: RequestRecord): RequestTokens {
+  const prompt = promptTokens(record);
+  const reused = record.usage?.cachedTokens;
+  const computed = reused === undefined ? undefined : prompt - reused;
+  return { prompt, computed, reused, output: record.outputTokens };
+}
+
+/**
+ * The tokens of a request that fall into the window: its prompt is worked on from sent to first
+ * content; the tokens of its first read come with that, the others evenly until the last content.
+ */
+function tokensInside(record: RequestRecord, outcome: PeriodOutcome): RequestTokens {
+  const window = { fromMs: outcome.startAtMs, toMs: outcome.stopAtMs };
+  const firstAtMs = firstContentAtMs(record) ?? NaN;
+  const lastAtMs = lastContentAtMs(record) ?? NaN;
+  const whole = wholeTokens(record);
+  const share = tokensInWindow(1, record.sentAtMs, firstAtMs, window);
+  const scaled = (tokens: number | undefined) => tokens === undefined ? undefined : tokens * share;
+  const output = (tokens: number) => {
+    const atFirst = Math.min(tokens, record.firstChunkTokens ?? 1);
+    return tokensInWindow(atFirst, firstAtMs, firstAtMs, window) +
+      tokensInWindow(tokens - atFirst, firstAtMs, lastAtMs, window);
+  };
+  return {
+    prompt: whole.prompt * share,
+    computed: scaled(whole.computed),
+    reused: scaled(whole.reused),
+    output: whole.output === undefined ? undefined : output(whole.output),
+  };
+}
+
+/** Token-weighted hit rates. The observed one needs the server's count of every request. */
+function hitRates(
+  records: readonly RequestRecord[],
+): Pick<Figures, "achievableHitRatePercent" | "observedHitRatePercent"> {
+  const prompt = total(records, promptTokens);
+  if (prompt <= 0) return {};
+  const cached = records.map((record) => record.usage?.cachedTokens);
+  const achievable = total(records, (record) => record.plan.achievableTokens);
+  return {
+    achievableHitRatePercent: achievable / prompt * 100,
+    ...optional(
+      "observedHitRatePercent",
+      isComplete(cached) ? sum(cached) / prompt * 100 : undefined,
+    ),
+  };
+}
+
+/** The client's account of several periods: the worst lag, the CPU time over the whole time. */
+function pooledClient(
+  outcomes: readonly PeriodOutcome[],
+  records: readonly RequestRecord[],
+): ClientLoad {
+  const [only] = outcomes;
+  if (outcomes.length === 1 && only !== undefined) return only.client;
+  const largest = (of: (client: ClientLoad) => number | undefined) =>
+    extremes(outcomes.map((outcome) => of(outcome.client)))?.high;
+  const added = (of: (client: ClientLoad) => number | undefined) => {
+    const values = outcomes.map((outcome) => of(outcome.client));
+    return isComplete(values) ? sum(values) : undefined;
+  };
+  const delays = sortedCopy(records.map(dueToSentMs));
+  const cpu = outcomes.map(({ client, startAtMs, drainedAtMs }) =>
+    client.cpuCores === undefined ? undefined : client.cpuCores * (drainedAtMs - startAtMs)
+  );
+  const wallMs = total(outcomes, (outcome) => outcome.drainedAtMs - outcome.startAtMs);
+  const cores = isComplete(cpu) && wallMs > 0 ? sum(cpu) / wallMs : undefined;
+  return {
+    ...optional("dueToSentP99Ms", percentile(delays, 99)),
+    ...optional("dueToSentMaxMs", delays.at(-1)),
+    ...optional("eventLoopLagP99Ms", largest((client) => client.eventLoopLagP99Ms)),
+    ...optional("eventLoopLagMaxMs", largest((client) => client.eventLoopLagMaxMs)),
+    ...optional("cpuCores", cores),
+    ...optional("receivedBytes", added((client) => client.receivedBytes)),
+    ...optional("connectionsOpened", added((client) => client.connectionsOpened)),
+    retries: total(outcomes, (outcome) => outcome.client.retries),
+  };
+}
+
+/** The share of the slots' time in which a request was due but not sent. */
+function idleShare(records: readonly RequestRecord[], slotMs: number): number | undefined {
+  return slotMs > 0 ? total(records, dueToSentMs) / slotMs : undefined;
+}
+
+function sources(records: readonly RequestRecord[]): string | undefined {
+  const names = new Set(records.flatMap((record) => record.outputTokensSource ?? []));
+  return names.size === 0 ? undefined : [...names].sort().join("+");
 }
