@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Failure, FailureKind } from "../record.ts";
+import type { Failure } from "../record.ts";
 
 /** Longest message that is kept. */
 const MESSAGE_CHARS = 300;
@@ -16,19 +16,12 @@ const MESSAGE_CHARS = 300;
 /**
  * The failure behind an error that fetch, or a read of its body, has thrown.
  *
- * @param stopped What the client itself gave up for, if it did.
  * @param gotHeaders True if the response had begun.
  */
 export function failureOfThrown(
   error: unknown,
-  stopped: FailureKind | undefined,
-  timeoutMs: number,
   gotHeaders: boolean,
 ): Failure {
-  if (stopped === "timeout") {
-    return { kind: "timeout", message: `no complete answer within ${Math.round(timeoutMs)} ms` };
-  }
-  if (stopped !== undefined) return { kind: stopped, message: "given up: the run was interrupted" };
   const text = errorText(error);
   if (gotHeaders) {
     return { kind: "disconnect", message: "the connection broke before the answer was complete" };
@@ -61,12 +54,12 @@ function errorText(error: unknown): string {
 export function failureOfStatus(
   status: number,
   facts: { location?: string; retryAfter?: string; date?: string },
-  body: Uint8Array,
+  body: string,
 ): Failure {
   const retryAfterMs = retryAfter(facts.retryAfter, facts.date);
   return {
     kind: "http_status",
-    message: statusMessage(status, facts.location, new TextDecoder().decode(body)),
+    message: statusMessage(status, facts.location, body),
     status,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   };
@@ -143,6 +136,12 @@ export function redacted(message: string, headers: Readonly<Record<string, strin
   for (const value of Object.values(headers)) {
     for (const secret of [value, value.replace(/^\w+\s+/, "")]) {
       if (secret.length >= 8) text = text.replaceAll(secret, "***");
+      // A message that was cut may end in the middle of it.
+      for (let part = Math.min(secret.length, text.length) - 1; part >= 4; part--) {
+        if (!text.endsWith(`${secret.slice(0, part)}…`)) continue;
+        text = `${text.slice(0, -part - 1)}***…`;
+        break;
+      }
     }
   }
   return text;

@@ -7,8 +7,8 @@
  * @module
  */
 
-import type { Failure, FailureKind } from "../record.ts";
-import { failureOfStatus, failureOfThrown } from "./failures.ts";
+import type { Failure } from "../record.ts";
+import { failureOfStatus, failureOfThrown, redacted } from "./failures.ts";
 
 /** What {@linkcode exchange} sends. */
 export interface ExchangeRequest {
@@ -82,15 +82,15 @@ export async function exchange(
   options: ExchangeOptions,
 ): Promise<Exchange> {
   const controller = new AbortController();
-  let stopped: FailureKind | undefined;
-  const stop = (kind: FailureKind) => {
-    stopped ??= kind;
+  let stopped: Failure | undefined;
+  const stop = (failure: Failure) => {
+    stopped ??= failure;
     controller.abort();
   };
-  const onAbort = () => stop(options.signal?.reason === "timeout" ? "timeout" : "aborted");
+  const onAbort = () => stop(options.signal?.reason === "timeout" ? DRAIN_TIMEOUT : ABORTED);
   if (options.signal?.aborted) onAbort();
   options.signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = setTimeout(() => stop("timeout"), request.timeoutMs);
+  const timer = setTimeout(() => stop(tooLate(request.timeoutMs)), request.timeoutMs);
   const log = new ReadLog(options.nowMs);
   const facts: ResponseFacts = {};
   let failure: Failure | undefined;
@@ -108,14 +108,15 @@ export async function exchange(
       failure = { kind: "protocol", message: `the answer is longer than ${maxBytes} bytes` };
     }
   } catch (error) {
-    failure = failureOfThrown(error, stopped, request.timeoutMs, facts.headersAtMs !== undefined);
+    failure = stopped ?? failureOfThrown(error, facts.headersAtMs !== undefined);
   }
   const endAtMs = options.nowMs();
   clearTimeout(timer);
   options.signal?.removeEventListener("abort", onAbort);
   const read = log.finish();
   if (facts.status !== undefined && facts.status !== 200 && stopped === undefined) {
-    failure = failureOfStatus(facts.status, facts, read.bytes);
+    const body = redacted(new TextDecoder().decode(read.bytes), options.headers);
+    failure = failureOfStatus(facts.status, facts, body);
   }
   return {
     requestId: request.requestId,
@@ -175,6 +176,16 @@ function requestInit(
     signal,
     ...(client === undefined ? {} : { client: client as Deno.HttpClient }),
   };
+}
+
+const ABORTED: Failure = { kind: "aborted", message: "given up: the run was interrupted" };
+const DRAIN_TIMEOUT: Failure = {
+  kind: "timeout",
+  message: "given up: still in flight when the time to drain was over",
+};
+
+function tooLate(timeoutMs: number): Failure {
+  return { kind: "timeout", message: `no complete answer within ${Math.round(timeoutMs)} ms` };
 }
 
 /** Reads to the end. False if there is more than `limit` bytes; the rest is then left unread. */

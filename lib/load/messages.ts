@@ -29,8 +29,6 @@ export interface Load {
   readonly type: "load";
   readonly period: number;
   readonly slots: number;
-  /** Requests that the worker wants to hold beyond those in flight. */
-  readonly stockTarget: number;
   /** Indices are those of {@linkcode SHARED}. */
   readonly shared: SharedArrayBuffer;
 }
@@ -49,6 +47,8 @@ export interface Start {
   readonly type: "start";
   readonly period: number;
   readonly startAtMs: number;
+  /** Requests that the worker is to hold beyond those in flight; it reports at half of them. */
+  readonly stockTarget: number;
   readonly deadlineAtMs?: number;
   /** Requests that all workers together have to launch, deadline or not. */
   readonly minRequests?: number;

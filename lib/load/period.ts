@@ -1,6 +1,6 @@
 /**
- * One period, seen from the main thread: deals requests out to the workers, keeps them supplied,
- * and makes records of what they send back. It never measures.
+ * One period, seen from the main thread: supplies the workers, tells them when to stop, and makes
+ * records of what they send back. It never measures.
  *
  * @module
  */
@@ -8,8 +8,8 @@
 import { redacted } from "../client/failures.ts";
 import { toRecord } from "../client/openai.ts";
 import type { Clock } from "../host.ts";
-import type { ClientLoad, InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
-import { quantile } from "./lag.ts";
+import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
+import { clientLoad } from "./client_load.ts";
 import {
   type Ended,
   type Finished,
@@ -17,8 +17,8 @@ import {
   SHARED,
   SHARED_BYTES,
   type ToWorker,
-  type WireRequest,
 } from "./messages.ts";
+import { type DescribedRequest, type Share, shares, Supply, type WorkerLink } from "./supply.ts";
 
 /** A period to run. */
 export interface PeriodSpec {
@@ -36,7 +36,7 @@ export interface PeriodSpec {
   readonly connectUrl?: string;
 }
 
-/** What can be done to a period from outside. */
+/** What can be done to a period from outside, and what it tells. */
 export interface PeriodControl {
   /** Launch no more, let what is in flight end. */
   readonly drain?: AbortSignal;
@@ -45,15 +45,7 @@ export interface PeriodControl {
   /** Called with each record, soon after its request is over. */
   readonly onRecord?: (record: RequestRecord) => void;
   /** Called at the end with each request that was taken from `next()` and not sent, in order. */
-  readonly onUnsent?: (request: Omit<InferenceRequest, "body">) => void;
-}
-
-/** A worker, as a period sees it. */
-export interface WorkerLink {
-  post(message: ToWorker, transfer?: ArrayBuffer[]): void;
-  /** Resolves when the worker has handled everything posted so far. */
-  flush(): Promise<void>;
-  connect(url: string, count: number): Promise<void>;
+  readonly onUnsent?: (request: DescribedRequest) => void;
 }
 
 /** What a period needs of the pool. */
@@ -66,49 +58,30 @@ export interface PeriodHost {
   readonly prepare: (url: string) => Promise<void>;
 }
 
-interface Share {
-  readonly link: WorkerLink;
-  readonly slots: number;
-  stockTarget: number;
-  /** Requests that the worker holds and has not launched. */
-  held: number;
-  ended: Ended | undefined;
-}
-
-type Described = Omit<InferenceRequest, "body">;
-
-/** Ready requests beyond those in flight take at most this much memory, all workers together. */
-const STOCK_BYTES = 256 * 1024 * 1024;
 /** From the message that starts the clock to the start. */
 const START_LEAD_MS = 5;
 /** Records are made in slices of this length, so that workers do not wait for requests. */
 const SLICE_MS = 8;
-
-/** Shares of a whole: equal but for the remainder, which the first ones get. Sums to the whole. */
-export function shares(whole: number, parts: number): number[] {
-  return Array.from(
-    { length: parts },
-    (_, part) => Math.floor(whole / parts) + (part < whole % parts ? 1 : 0),
-  );
-}
 
 /** Runs one period. */
 export class Period {
   readonly #host: PeriodHost;
   readonly #id: number;
   readonly #spec: PeriodSpec;
-  readonly #next: () => InferenceRequest | undefined;
   readonly #control: PeriodControl;
-  readonly #shares: Share[];
+  readonly #supply: Supply;
+  /** By index of the worker; a worker without a slot takes no part. */
+  readonly #shares: readonly Share[];
+  readonly #ended = new Map<Share, Ended>();
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
-  readonly #sent = new Map<string, Described>();
+  readonly #flags = new Int32Array(this.#shared);
   readonly #records: RequestRecord[] = [];
   #finished: Finished[] = [];
-  #exhausted = false;
   #decoding = false;
   #receivedBytes = 0;
   #stopAtMs: number | undefined;
   #interrupted = false;
+  #drainTimer: ReturnType<typeof setTimeout> | undefined;
   #wake: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
 
@@ -121,14 +94,14 @@ export class Period {
   ) {
     this.#id = id;
     this.#spec = spec;
-    this.#next = next;
     this.#control = control;
     this.#host = host;
     const slots = shares(spec.concurrency, host.links.length);
-    this.#shares = host.links.map((link, index) => {
+    this.#shares = host.links.flatMap((link, index) => {
       const own = slots[index] ?? 0;
-      return { link, slots: own, stockTarget: own, held: 0, ended: undefined };
+      return own === 0 ? [] : [{ link, slots: own, stockTarget: own, held: 0 }];
     });
+    this.#supply = new Supply(id, this.#shares, next, host.clock);
   }
 
   /** Rejects the period: a worker died. */
@@ -136,6 +109,7 @@ export class Period {
     this.#fail(error);
   }
 
+  /** Runs the period to the end of its drain. */
   async run(): Promise<PeriodOutcome> {
     const { clock, cpuMs } = this.#host;
     const over = new Promise<void>((resolve, reject) => {
@@ -144,21 +118,20 @@ export class Period {
       };
       this.#fail = reject;
     });
-    over.catch(() => {});
-    await Promise.race([this.#prepare(), over]);
-    const startAtMs = clock.nowMs() + START_LEAD_MS;
-    const before = { cpuMs: cpuMs(), atMs: clock.nowMs() };
-    const release = this.#listen(startAtMs);
-    this.#start(startAtMs);
+    over.catch(() => {}); // awaited below; it may reject earlier
     try {
-      await over;
-    } finally {
-      release();
+      await Promise.race([this.#prepare(), over]);
+      const before = { cpuMs: cpuMs(), atMs: clock.nowMs() };
+      const startAtMs = before.atMs + START_LEAD_MS;
+      const release = this.#listen(startAtMs);
+      this.#start(startAtMs);
+      await over.finally(release);
+      for (const request of this.#supply.open) this.#control.onUnsent?.(request);
+      return this.#outcome(startAtMs, cpuMs() - before.cpuMs, clock.nowMs() - before.atMs);
+    } catch (error) {
+      this.#giveUp("aborted");
+      throw error;
     }
-    const busyMs = cpuMs() - before.cpuMs;
-    const cpuCores = busyMs / (clock.nowMs() - before.atMs);
-    this.#reportUnsent();
-    return this.#outcome(startAtMs, cpuCores);
   }
 
   /** Takes a message of one of the workers. */
@@ -167,11 +140,11 @@ export class Period {
     if (share === undefined || !("period" in message) || message.period !== this.#id) return;
     if (message.type === "progress") {
       share.held -= message.launched;
-      this.#guarded(() => this.#deal());
       this.#finished.push(...message.finished);
+      this.#topUp();
       this.#decode();
     } else if (message.type === "ended") {
-      share.ended = message;
+      this.#ended.set(share, message);
       this.#wake();
     } else {
       this.#stopAtMs = Math.min(this.#stopAtMs ?? Infinity, message.atMs);
@@ -179,28 +152,22 @@ export class Period {
     }
   }
 
-  /** What `next` or `onRecord` throws ends the period. */
-  #guarded(act: () => void): void {
+  #topUp(): void {
     try {
-      act();
+      if (!this.#isStopped()) this.#supply.topUp();
     } catch (error) {
       this.#fail(error);
     }
-  }
-
-  #working(): Share[] {
-    return this.#shares.filter((share) => share.slots > 0);
+    if (this.#supply.allLaunched) this.#startDrainTimer();
   }
 
   /** Fills the stocks, and opens connections if asked to. */
   async #prepare(): Promise<void> {
     const { links } = this.#host;
-    for (const { link, slots, stockTarget } of this.#working()) {
-      link.post({ type: "load", period: this.#id, slots, stockTarget, shared: this.#shared });
+    for (const { link, slots } of this.#shares) {
+      link.post({ type: "load", period: this.#id, slots, shared: this.#shared });
     }
-    const urls = new Set<string>();
-    this.#deal(urls);
-    for (const url of urls) await this.#host.prepare(url);
+    for (const url of this.#supply.fill()) await this.#host.prepare(url);
     const { connectUrl, concurrency } = this.#spec;
     if (connectUrl !== undefined) {
       const counts = shares(concurrency, links.length);
@@ -211,22 +178,25 @@ export class Period {
 
   #start(startAtMs: number): void {
     const { durationMs, minRequests } = this.#spec;
-    for (const { link } of this.#working()) {
+    for (const { link, stockTarget } of this.#shares) {
       link.post({
         type: "start",
         period: this.#id,
         startAtMs,
+        stockTarget,
         ...(durationMs === undefined ? {} : { deadlineAtMs: startAtMs + durationMs }),
         ...(minRequests === undefined ? {} : { minRequests }),
       });
     }
-    this.#wake();
   }
 
   /** Obeys the signals until the returned function is called. */
   #listen(startAtMs: number): () => void {
     const { drain, abort } = this.#control;
-    const onDrain = () => this.#interrupt(startAtMs);
+    const onDrain = () => {
+      if (this.#isStopped() || this.#supply.allLaunched) return; // launching was over anyway: nothing is cut short
+      this.#interrupt(startAtMs);
+    };
     const onAbort = () => {
       this.#interrupt(startAtMs);
       this.#giveUp("aborted");
@@ -238,107 +208,55 @@ export class Period {
     return () => {
       drain?.removeEventListener("abort", onDrain);
       abort?.removeEventListener("abort", onAbort);
-      this.#cancelDrain();
+      clearTimeout(this.#drainTimer);
     };
   }
 
   #interrupt(startAtMs: number): void {
-    if (this.#isOver()) return;
-    // Aborted while draining anyway: launching had stopped before.
     this.#stopAtMs ??= Math.max(startAtMs, this.#host.clock.nowMs());
     this.#interrupted = true;
     this.#stop();
   }
 
-  #cancelDrain: () => void = () => {};
-  #draining = false;
+  #isStopped(): boolean {
+    return Atomics.load(this.#flags, SHARED.stopped) === 1;
+  }
 
   #stop(): void {
-    Atomics.store(new Int32Array(this.#shared), SHARED.stopped, 1);
-    for (const { link } of this.#working()) link.post({ type: "stop", period: this.#id });
+    Atomics.store(this.#flags, SHARED.stopped, 1);
+    this.#postAll({ type: "stop", period: this.#id });
+    this.#startDrainTimer();
+  }
+
+  #startDrainTimer(): void {
     const { drainTimeoutMs } = this.#spec;
-    if (this.#draining || drainTimeoutMs === undefined) return;
-    this.#draining = true;
-    const timer = setTimeout(() => this.#giveUp("timeout"), drainTimeoutMs);
-    this.#cancelDrain = () => clearTimeout(timer);
+    if (this.#drainTimer !== undefined || drainTimeoutMs === undefined) return;
+    this.#drainTimer = setTimeout(() => this.#giveUp("timeout"), drainTimeoutMs);
   }
 
   #giveUp(reason: "timeout" | "aborted"): void {
-    for (const { link } of this.#working()) {
-      link.post({ type: "giveUp", period: this.#id, reason });
-    }
+    this.#postAll({ type: "giveUp", period: this.#id, reason });
   }
 
-  /**
-   * Takes requests from `next()` and gives each to the worker that is shortest of them, so that
-   * the order of sending keeps close to the order of `next()`.
-   */
-  #deal(urls?: Set<string>): void {
-    const stopped = Atomics.load(new Int32Array(this.#shared), SHARED.stopped) === 1;
-    const dealt = new Map<Share, WireRequest[]>();
-    // Before the start the slots themselves are to be filled, too.
-    const wanted = (share: Share) =>
-      share.stockTarget + (urls === undefined ? 0 : share.slots) - share.held;
-    while (!this.#exhausted && !stopped) {
-      const share = neediest(this.#working(), wanted);
-      if (share === undefined) break;
-      const request = this.#next();
-      if (request === undefined) {
-        this.#exhausted = true;
-        break;
-      }
-      if (this.#sent.size === 0) this.#boundStock(request.body.length);
-      urls?.add(request.url);
-      const { body, ...described } = request;
-      this.#sent.set(request.requestId, described);
-      const { requestId, url, timeoutMs } = request;
-      const list = dealt.get(share) ?? [];
-      list.push({ requestId, url, timeoutMs, body });
-      dealt.set(share, list);
-      share.held++;
-    }
-    this.#hand(dealt);
-  }
-
-  #toldExhausted = false;
-
-  #hand(dealt: ReadonlyMap<Share, readonly WireRequest[]>): void {
-    const tell = this.#exhausted && !this.#toldExhausted;
-    this.#toldExhausted ||= tell;
-    for (const share of this.#working()) {
-      const requests = dealt.get(share) ?? [];
-      if (requests.length === 0 && !tell) continue;
-      const transfer = requests.map((request) => request.body.buffer);
-      const { link } = share;
-      link.post(
-        { type: "requests", period: this.#id, requests, exhausted: this.#exhausted },
-        transfer,
-      );
-    }
-  }
-
-  #boundStock(bodyBytes: number): void {
-    const affordable = STOCK_BYTES / Math.max(1, bodyBytes);
-    for (const share of this.#shares) {
-      const own = Math.floor(affordable * share.slots / this.#spec.concurrency);
-      share.stockTarget = Math.max(1, Math.min(share.slots, own));
-    }
+  #postAll(message: ToWorker): void {
+    for (const { link } of this.#shares) link.post(message);
   }
 
   /** Makes records of what is over, in slices, so that messages are heard between them. */
   async #decode(): Promise<void> {
     if (this.#decoding) return;
     this.#decoding = true;
+    const { clock } = this.#host;
     try {
+      let sliceEndMs = clock.nowMs() + SLICE_MS;
       while (this.#finished.length > 0) {
         const batch = this.#finished;
         this.#finished = [];
-        let sliceEndMs = this.#host.clock.nowMs() + SLICE_MS;
         for (const finished of batch) {
           this.#record(finished);
-          if (this.#host.clock.nowMs() < sliceEndMs) continue;
+          if (clock.nowMs() < sliceEndMs) continue;
           await new Promise((resolve) => setTimeout(resolve, 0));
-          sliceEndMs = this.#host.clock.nowMs() + SLICE_MS;
+          sliceEndMs = clock.nowMs() + SLICE_MS;
         }
       }
     } catch (error) {
@@ -349,84 +267,44 @@ export class Period {
   }
 
   #record({ exchange, rampIn }: Finished): void {
-    const request = this.#sent.get(exchange.requestId);
+    const request = this.#supply.settle(exchange.requestId);
     if (request === undefined) return;
-    this.#sent.delete(exchange.requestId);
     this.#receivedBytes += exchange.bytes.length;
-    const record = toRecord(request, exchange, rampIn);
-    const { failure } = record;
-    const safe = failure === undefined ? record : {
-      ...record,
-      failure: { ...failure, message: redacted(failure.message, this.#host.headers) },
-    };
-    this.#records.push(safe);
-    this.#control.onRecord?.(safe);
+    const record = withoutKeys(toRecord(request, exchange, rampIn), this.#host.headers);
+    this.#records.push(record);
+    this.#control.onRecord?.(record);
   }
 
   #isOver(): boolean {
-    return this.#working().every((share) => share.ended !== undefined) && !this.#decoding &&
+    return this.#ended.size === this.#shares.length && !this.#decoding &&
       this.#finished.length === 0;
   }
 
-  #reportUnsent(): void {
-    for (const request of this.#sent.values()) this.#control.onUnsent?.(request);
-  }
-
-  #outcome(startAtMs: number, cpuCores: number): PeriodOutcome {
+  #outcome(startAtMs: number, cpuMs: number, wallMs: number): PeriodOutcome {
+    const { cellId, periodId, concurrency } = this.#spec;
     const records = this.#records.sort((a, b) => a.sentAtMs - b.sentAtMs);
     const stopAtMs = this.#stopAtMs ?? startAtMs;
+    const lags = [...this.#ended.values()];
+    const receivedBytes = this.#receivedBytes;
     return {
-      cellId: this.#spec.cellId,
-      periodId: this.#spec.periodId,
-      concurrency: this.#spec.concurrency,
+      cellId,
+      periodId,
+      concurrency,
       startAtMs,
       stopAtMs,
       drainedAtMs: records.reduce((last, record) => Math.max(last, record.endAtMs), stopAtMs),
       records,
-      client: this.#clientLoad(cpuCores),
+      client: clientLoad({ records, concurrency, lags, cpuMs, wallMs, receivedBytes }),
       interrupted: this.#interrupted,
     };
   }
-
-  #clientLoad(cpuCores: number): ClientLoad {
-    const worst = (values: readonly (number | undefined)[]) =>
-      values.reduce((a, b) => a === undefined ? b : b === undefined ? a : Math.max(a, b));
-    const ended = this.#shares.map((share) => share.ended);
-    const lagP99 = worst(ended.map((end) => end?.eventLoopLagP99Ms));
-    const lagMax = worst(ended.map((end) => end?.eventLoopLagMaxMs));
-    const delays = dueToSent(this.#records, this.#spec.concurrency);
-    return {
-      ...(delays.length === 0 ? {} : {
-        dueToSentP99Ms: quantile(delays, 0.99),
-        dueToSentMaxMs: delays.at(-1) ?? 0,
-      }),
-      ...(lagP99 === undefined ? {} : { eventLoopLagP99Ms: lagP99 }),
-      ...(lagMax === undefined ? {} : { eventLoopLagMaxMs: lagMax }),
-      ...(Number.isFinite(cpuCores) ? { cpuCores } : {}),
-      receivedBytes: this.#receivedBytes,
-      retries: 0,
-    };
-  }
 }
 
-/**
- * Delays from due to sent, ascending. The requests that filled the slots at the start were all due
- * at one instant, and one thread sends them one after the other; as in the latency figures they
- * are left out if enough others remain.
- */
-function dueToSent(records: readonly RequestRecord[], concurrency: number): number[] {
-  const settled = records.filter((record) => !record.rampIn);
-  const counted = settled.length >= Math.max(concurrency, 4) ? settled : records;
-  return counted.map((record) => record.sentAtMs - record.dueAtMs).sort((a, b) => a - b);
-}
-
-/** The share that wants most, for its size; undefined if none wants any. */
-function neediest(all: readonly Share[], wanted: (share: Share) => number): Share | undefined {
-  let best: Share | undefined;
-  let most = 0;
-  for (const share of all) {
-    const want = wanted(share) / share.slots;
-    if (want > most) [best, most] = [share, want];
-  }
-  return best;
+function withoutKeys(
+  record: RequestRecord,
+  headers: Readonly<Record<string, string>>,
+): RequestRecord {
+  const { failure } = record;
+  if (failure === undefined) return record;
+  return { ...record, failure: { ...failure, message: redacted(failure.message, headers) } };
 }

@@ -9,7 +9,8 @@ import type { Clock } from "../host.ts";
 import { peerCertificatePem } from "../client/tls.ts";
 import type { InferenceRequest, PeriodOutcome } from "../record.ts";
 import type { FromWorker, Pong, ToWorker } from "./messages.ts";
-import { Period, type PeriodControl, type PeriodSpec, shares, type WorkerLink } from "./period.ts";
+import { Period, type PeriodControl, type PeriodSpec } from "./period.ts";
+import { shares, type WorkerLink } from "./supply.ts";
 
 export type { PeriodControl, PeriodSpec } from "./period.ts";
 

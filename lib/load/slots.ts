@@ -50,7 +50,6 @@ export class Slots {
   readonly #host: SlotsHost;
   readonly #shared: Int32Array;
   readonly #slots: readonly Slot[];
-  readonly #stockTarget: number;
   readonly #controller = new AbortController();
   readonly #pauses = new Map<Waiting, () => void>();
   #stock: WireRequest[] = [];
@@ -74,7 +73,6 @@ export class Slots {
     this.#host = host;
     this.#shared = new Int32Array(load.shared);
     this.#slots = Array.from({ length: load.slots }, () => ({ sent: 0, failures: 0 }));
-    this.#stockTarget = load.stockTarget;
     this.#onEnd = onEnd;
   }
 
@@ -162,7 +160,7 @@ export class Slots {
     const rampIn = slot.sent === 0;
     slot.sent++;
     this.#launched++;
-    if (this.#stock.length * 2 <= this.#stockTarget) this.#postSoon(0);
+    if (this.#stock.length * 2 <= (this.#start?.stockTarget ?? 0)) this.#postSoon(0);
     this.#host.send(request, dueAtMs, this.#controller.signal).then((exchange) => {
       this.#finished.push({ exchange, rampIn });
       this.#postSoon(POST_EVERY_MS);
