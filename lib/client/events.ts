@@ -75,26 +75,16 @@ function decodeDocument(exchange: Exchange, findings: Findings): void {
 
 function decodeEvents(exchange: Exchange, findings: Findings): void {
   let read = 0;
-  let overflow = false;
-  const parser = createParser({
-    maxBufferSize: MAX_EVENT_CHARS,
-    onEvent: (event) => takeEvent(event, read, findings),
-    onError: (error) => {
-      if (error.type === "max-buffer-size-exceeded") overflow = true;
-    },
-  });
+  const parser = createParser({ onEvent: (event) => takeEvent(event, read, findings) });
   const decoder = new TextDecoder();
   let start = 0;
-  for (; read < exchange.readEnds.length && !overflow; read++) {
+  for (; read < exchange.readEnds.length; read++) {
     const end = exchange.readEnds[read] ?? start;
     parser.feed(decoder.decode(exchange.bytes.subarray(start, end), { stream: true }));
     start = end;
   }
   read = exchange.readEnds.length - 1;
-  if (!overflow && exchange.failure === undefined) parser.feed(`${decoder.decode()}\n\n`);
-  if (overflow) {
-    findings.malformed ??= `an event is longer than ${MAX_EVENT_CHARS} characters`;
-  }
+  if (exchange.failure === undefined) parser.feed(`${decoder.decode()}\n\n`);
   if (!findings.sawDone && findings.finishReason === undefined) {
     findings.serverError ??= errorField(exchange.bytes);
   }
@@ -115,7 +105,9 @@ function takeEvent(event: EventSourceMessage, read: number, findings: Findings):
       (oneLine(event.data) || "an event of the type 'error'");
     return;
   }
-  if (event.data.trim() === "[DONE]") findings.sawDone = true;
+  if (event.data.length > MAX_EVENT_CHARS) {
+    findings.malformed ??= `an event is longer than ${MAX_EVENT_CHARS} characters`;
+  } else if (event.data.trim() === "[DONE]") findings.sawDone = true;
   else if (event.data.trim() !== "") findings.take(event.data, read);
 }
 
