@@ -168,13 +168,15 @@ class Pool implements LoadPool {
 /** Reads the certificates once here, where an error can be told. */
 function checkCertificates(caCerts: readonly string[]): void {
   if (caCerts.length === 0) return;
+  const hint = "give a file of certificates in PEM (-----BEGIN CERTIFICATE-----)";
+  // Text without any certificate is taken without a word, and then trusts nobody.
+  if (!caCerts.every((pem) => pem.includes("-----BEGIN CERTIFICATE-----"))) {
+    throw new KvmarkError("usage", "Cannot find a certificate in what --ca names", { hint });
+  }
   try {
     Deno.createHttpClient({ caCerts: [...caCerts] }).close();
-  } catch (error) {
-    throw new KvmarkError("usage", "Cannot read the certificates of --ca", {
-      hint: "give a file of certificates in PEM (-----BEGIN CERTIFICATE-----)",
-      cause: error,
-    });
+  } catch (cause) {
+    throw new KvmarkError("usage", "Cannot read the certificates of --ca", { hint, cause });
   }
 }
 

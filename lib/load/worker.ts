@@ -113,6 +113,8 @@ class LoadWorker implements SlotsHost {
   }
 
   #end(period: number, unsent: readonly string[]): void {
+    // A period that was given up may end after the next one was loaded.
+    if (this.#slots?.period !== period) return;
     this.#slots = undefined;
     const ended: Ended = { type: "ended", period, unsent, ...this.#lag.stop() };
     this.post(ended);
