@@ -7,6 +7,7 @@
 import type { RunData, SinglePromptRow } from "../results/schema.ts";
 import {
   COLOURS,
+  type Figure,
   type Graph,
   line,
   type PlotlyObject,
@@ -110,12 +111,12 @@ function bars(
   };
 }
 
-function performance(points: readonly ColdAndCached[]): Graph {
+function performanceFigure(points: readonly ColdAndCached[]): Figure {
   const ttft = timeUnit(points.flatMap((point) => [point.coldTtft.mean, point.cachedTtft.mean]));
   const ttlt = timeUnit(points.flatMap((point) => [point.coldTtlt.mean, point.cachedTtlt.mean]));
   const cold = "cold (all unique)";
   const cached = "cached (100 % hit)";
-  const figure = stackPanels([
+  return stackPanels([
     {
       title: `TTFT, ${ttft.unit}`,
       heightPx: 260,
@@ -146,13 +147,16 @@ function performance(points: readonly ColdAndCached[]): Graph {
       ],
     },
   ], { xTitle: "Context size", xaxis: { type: "category" }, barmode: "group" });
+}
+
+function performance(points: readonly ColdAndCached[]): Graph {
   return {
     name: "single_prompt_performance",
     title: "Cold against cached",
     group: "key",
     about: "Mean over the iterations; whiskers are one sample standard deviation. The same prompt" +
       " is sent cold, then again.",
-    figure,
+    figure: performanceFigure(points),
     table: {
       columns: [
         { label: "Context", kind: "count" },

@@ -240,6 +240,32 @@ function performanceTable(axis: SweepAxis, points: readonly Point[]): GraphTable
   };
 }
 
+function speedupTraces(
+  name: string,
+  index: number,
+  x: readonly number[],
+  values: readonly (number | undefined)[],
+  ratios: readonly (number | undefined)[],
+): PlotlyObject[] {
+  const { color, symbol } = seriesStyle(index);
+  const more = { legendgroup: String(index) };
+  const speedup = line({
+    name: `${name} (speedup)`,
+    x,
+    y: ratios.map(rounded),
+    color,
+    dash: "dash",
+    symbol: `${symbol}-open`,
+    unit: "×",
+    format: ".2f",
+    more,
+  });
+  return [
+    line({ name, x, y: values.map(rounded), color, symbol, unit: "tokens/s", more }),
+    { ...speedup, right: true },
+  ];
+}
+
 /** Throughput of several series on one axis, with their speed-up over the first point (right). */
 export function throughputComparison(o: {
   readonly name: string;
@@ -253,31 +279,13 @@ export function throughputComparison(o: {
   const traces: PlotlyObject[] = [];
   const rows: (string | number | undefined)[][] = [];
   o.series.forEach((series, index) => {
-    const { color, symbol } = seriesStyle(index);
     const x = series.points.map(axis.of);
     const values = series.points.map(o.of);
     const base = values[0];
     const ratios = values.map((value) =>
       base === undefined || base <= 0 || value === undefined ? undefined : value / base
     );
-    const more = { legendgroup: String(index) };
-    traces.push(
-      line({ name: series.name, x, y: values.map(rounded), color, symbol, unit: "tokens/s", more }),
-    );
-    traces.push({
-      ...line({
-        name: `${series.name} (speedup)`,
-        x,
-        y: ratios.map(rounded),
-        color,
-        dash: "dash",
-        symbol: `${symbol}-open`,
-        unit: "×",
-        format: ".2f",
-        more,
-      }),
-      right: true,
-    });
+    traces.push(...speedupTraces(series.name, index, x, values, ratios));
     values.forEach((value, i) => rows.push([series.name, x[i], value, ratios[i]]));
   });
   return {

@@ -1,0 +1,215 @@
+/**
+ * What a run says, in sentences: does caching work, by what evidence, how much faster, and what
+ * limited the run. Every sentence is made from the rows; nothing here is measured.
+ *
+ * @module
+ */
+
+import type { RunData, SummaryRow } from "../results/schema.ts";
+import { formatCount, formatPercent } from "../units.ts";
+import { type Gain, gainsOf } from "./gains.ts";
+import type { RunRows } from "./points.ts";
+import { warningsOf } from "./warnings.ts";
+
+/** Whether the hit rates were the intended ones. */
+export type Verdict = "confirmed" | "differs" | "unchecked" | "none";
+
+/** The top of the dashboard. */
+export interface Findings {
+  readonly verdict: Verdict;
+  /** The verdict as a badge: a few words. */
+  readonly badge: string;
+  readonly headline: string;
+  /** Why the verdict is what it is, one sentence each. */
+  readonly evidence: readonly string[];
+  readonly gains: readonly Gain[];
+  /** What the cells ran into, one sentence each. */
+  readonly limits: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** A ratio up to which throughput counts as unchanged. */
+const UNCHANGED = 1.1;
+
+/** Reads the findings of a run from its rows. */
+export function findingsOf(run: RunData, rows: RunRows): Findings {
+  const verdicts = verdictsOf(run);
+  const verdict = overallVerdict(verdicts);
+  const gains = gainsOf(run, rows);
+  return {
+    verdict,
+    badge: {
+      confirmed: "hit rates confirmed",
+      differs: "hit rates differ",
+      unchecked: "hit rates cannot be checked",
+      none: "no finished cell",
+    }[verdict],
+    headline: headline(run, verdict, gains),
+    evidence: evidence(run, verdicts),
+    gains,
+    limits: limitsOf(run.summary),
+    warnings: warningsOf(run),
+  };
+}
+
+interface CellVerdict {
+  readonly where: string;
+  readonly verdict: string;
+  readonly cause: string | undefined;
+  readonly nominal: number;
+  readonly observed: number | undefined;
+  readonly achievable: number | undefined;
+}
+
+function verdictsOf(run: RunData): CellVerdict[] {
+  if (run.kind !== "single-prompt") {
+    return run.summary.map((row) => ({
+      where: cellText(row),
+      verdict: row.hit_rate_verdict ?? "unchecked",
+      cause: row.hit_rate_cause,
+      nominal: row.cache_hit_rate ?? 0,
+      observed: row.observed_hit_rate,
+      achievable: row.achievable_hit_rate,
+    }));
+  }
+  return run.singlePrompt.filter((row) => (row.error_kind ?? "") === "").map((row) => ({
+    where: `${formatCount(row.context_size)}-token ${row.prompt_type} prompt`,
+    verdict: row.hit_verdict ?? "unchecked",
+    cause: undefined,
+    nominal: row.prompt_type === "unique" ? 0 : 100,
+    observed: share(row.reported_cached_tokens, row.prompt_tokens),
+    achievable: share(row.achievable_cached_tokens, row.prompt_tokens),
+  }));
+}
+
+function share(part: number | undefined, whole: number | undefined): number | undefined {
+  return part === undefined || whole === undefined || whole <= 0 ? undefined : part / whole * 100;
+}
+
+/** `8,000 tokens at 50 %`, with the working set where there is one. */
+export function cellText(row: SummaryRow): string {
+  const set = row.working_set_size === undefined
+    ? ""
+    : `, working set ${formatCount(row.working_set_size)}`;
+  return `${formatCount(row.context_size)} tokens at ${formatPercent(row.cache_hit_rate)}${set}`;
+}
+
+function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
+  if (verdicts.length === 0) return "none";
+  if (verdicts.some((one) => one.verdict === "differs")) return "differs";
+  const hits = verdicts.filter((one) => one.nominal > 0);
+  const judged = hits.length > 0 ? hits : verdicts;
+  return judged.every((one) => one.verdict === "confirmed") ? "confirmed" : "unchecked";
+}
+
+function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): string {
+  const best = gains.filter((gain) => gain.ratio !== undefined)
+    .sort((a, b) => (b.ratio ?? 0) - (a.ratio ?? 0))[0];
+  if (verdict === "none" && run.sustained.length > 0) {
+    return "Periods of the Python suite; it wrote no summary and no proof of its hit rates";
+  }
+  if (verdict === "none") return "No cell finished: there is nothing to report yet";
+  if (best === undefined) return `One hit rate only: nothing to compare`;
+  if (run.kind === "working-set" && best.along === "working-set") return setHeadline(verdict, best);
+  const much = `${formatRatio(best.ratio)} ${best.what} at ${best.at}`;
+  const flat = (best.ratio ?? 0) < UNCHANGED;
+  if (verdict === "differs") return `Not the intended hit rates; ${much}`;
+  if (verdict === "unchecked") {
+    return flat
+      ? `No effect of the hit rate seen, and no proof of hits: ${much}`
+      : `${much}, but the server gives no proof of hits`;
+  }
+  return flat ? `The cache is used but brings no gain here: ${much}` : `Caching works: ${much}`;
+}
+
+function setHeadline(verdict: Verdict, gain: Gain): string {
+  const ratio = gain.ratio ?? NaN;
+  const change = ratio > 1 / UNCHANGED && ratio < UNCHANGED
+    ? `Input throughput holds (${formatRatio(ratio)}) up to the largest working set`
+    : ratio < 1
+    ? `Input throughput falls to ${formatRatio(ratio)} at the largest working set`
+    : `Input throughput is ${formatRatio(ratio)} at the largest working set`;
+  return verdict === "confirmed"
+    ? `${change}; hit rates confirmed`
+    : verdict === "differs"
+    ? `${change}; hit rates differ from the intended ones`
+    : `${change}; hit rates not proven`;
+}
+
+/** `6.9×`; two digits after the point below 2. */
+export function formatRatio(ratio: number | undefined): string {
+  if (ratio === undefined || !Number.isFinite(ratio)) return "–";
+  const digits = ratio < 2 ? 2 : ratio < 100 ? 1 : 0;
+  return `${ratio.toFixed(digits)}×`;
+}
+
+function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
+  if (verdicts.length === 0) return [];
+  const unit = run.kind === "single-prompt" ? "requests" : "cells";
+  const count = (verdict: string) => verdicts.filter((one) => one.verdict === verdict).length;
+  const lines: string[] = [];
+  if (count("confirmed") > 0) {
+    lines.push(
+      `${count("confirmed")} of ${verdicts.length} ${unit} confirmed: the cached tokens that the` +
+        ` server reported are those that the prompts allow` + worstGap(verdicts) + ".",
+    );
+  }
+  const differing = verdicts.filter((one) => one.verdict === "differs");
+  for (const one of differing.slice(0, 4)) {
+    lines.push(
+      `${one.where}: ${formatPercent(one.observed)} observed where ${
+        formatPercent(one.achievable)
+      } was possible` + (one.cause ? ` (likely cause: ${one.cause}).` : "."),
+    );
+  }
+  if (differing.length > 4) {
+    lines.push(`${differing.length - 4} more ${unit} differ: see the table.`);
+  }
+  if (count("unchecked") > 0) {
+    lines.push(
+      `${count("unchecked")} of ${verdicts.length} ${unit} cannot be checked: ${why(run)}`,
+    );
+  }
+  return lines;
+}
+
+function worstGap(verdicts: readonly CellVerdict[]): string {
+  const gaps = verdicts.filter((one) => one.verdict === "confirmed").flatMap((one) =>
+    one.observed === undefined || one.achievable === undefined
+      ? []
+      : [Math.abs(one.observed - one.achievable)]
+  );
+  return gaps.length === 0
+    ? ""
+    : ` (largest difference ${Math.max(...gaps).toFixed(1)} percentage points)`;
+}
+
+function why(run: RunData): string {
+  if (run.writtenBy === "python") {
+    return "the Python suite does not record what the server took from its cache.";
+  }
+  const causes = new Set(
+    run.summary.flatMap((row) =>
+      row.hit_rate_verdict === "confirmed" || !row.hit_rate_cause ? [] : [row.hit_rate_cause]
+    ),
+  );
+  return causes.size === 0
+    ? "the server reports no cached tokens."
+    : `${[...causes].slice(0, 3).join(", ")}.`;
+}
+
+function limitsOf(summary: readonly SummaryRow[]): string[] {
+  const reasons = new Map<string, string[]>();
+  for (const row of summary) {
+    if (!row.peak_reason) continue;
+    const cells = reasons.get(row.peak_reason) ?? [];
+    reasons.set(row.peak_reason, cells);
+    cells.push(`${cellText(row)} (concurrency ${formatCount(row.peak_concurrency)})`);
+  }
+  return [...reasons].map(([reason, cells]) =>
+    cells.length === summary.length
+      ? `All ${cells.length} cells: ${reason}.`
+      : `${reason}: ${cells.slice(0, 4).join("; ")}` +
+        (cells.length > 4 ? `; and ${cells.length - 4} more.` : ".")
+  );
+}

@@ -1,0 +1,61 @@
+/**
+ * What a reader has to know before believing a run, from its rows.
+ *
+ * @module
+ */
+
+import type { RunData } from "../results/schema.ts";
+import { formatCount } from "../units.ts";
+import { failureKinds } from "./request_figures.ts";
+
+/** One sentence each, most important first. */
+export function warningsOf(run: RunData): string[] {
+  return [
+    ...clientWarnings(run),
+    ...failureWarnings(run),
+    ...countWarnings(run),
+    ...(run.config.warnings ?? []),
+    ...run.problems.map((problem) => `Not read: ${problem}`),
+  ];
+}
+
+function clientWarnings(run: RunData): string[] {
+  const limited = run.summary.filter((row) => row.client_limited === "yes").length;
+  if (limited === 0) return [];
+  return [
+    `In ${limited} of ${run.summary.length} cells the measuring client may have been the limit:` +
+    " their throughput is a lower bound of the server's, and their latency an upper one.",
+  ];
+}
+
+function failureWarnings(run: RunData): string[] {
+  const rows = run.kind === "single-prompt" ? run.singlePrompt : run.details;
+  const failed = rows.filter((row) => (row.error_kind ?? "") !== "");
+  if (failed.length > 0) {
+    return [
+      `${formatCount(failed.length)} of ${formatCount(rows.length)} requests failed` +
+      ` (${failureKinds(failed)}); they are left out of every rate and latency.`,
+    ];
+  }
+  const counted = run.summary.reduce((sum, row) => sum + (row.failed_requests ?? 0), 0);
+  return counted === 0 ? [] : [`${formatCount(counted)} requests at the peaks failed.`];
+}
+
+function countWarnings(run: RunData): string[] {
+  const warnings: string[] = [];
+  const chunked = run.summary.filter((row) => (row.multi_token_chunks ?? 0) > 0).length;
+  if (chunked > 0) {
+    warnings.push(
+      `In ${chunked} of ${run.summary.length} cells chunks carried several tokens: ITL there is` +
+        " time per chunk, not per token.",
+    );
+  }
+  const guessed = run.summary.filter((row) => (row.output_tokens_source ?? "usage") !== "usage");
+  if (guessed.length > 0) {
+    warnings.push(
+      `In ${guessed.length} of ${run.summary.length} cells the server did not count the output` +
+        " tokens; they were counted here.",
+    );
+  }
+  return warnings;
+}
