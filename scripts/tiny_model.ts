@@ -70,6 +70,7 @@ async function writeTinyModel(folder: string): Promise<void> {
 const folder = process.argv[2];
 if (folder === undefined) {
   console.error("usage: tiny_model.ts FOLDER");
-  process.exit(2);
+  process.exitCode = 2;
+} else {
+  await writeTinyModel(folder);
 }
-await writeTinyModel(folder);
