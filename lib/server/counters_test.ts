@@ -8,7 +8,9 @@ import {
 } from "./counters.ts";
 import { parseExposition } from "./exposition.ts";
 
-const read = (text: string) => canonicalSeries(parseExposition(text));
+function read(text: string) {
+  return canonicalSeries(parseExposition(text));
+}
 
 Deno.test("canonicalSeries() takes counters with and without _total, and a pair of both once", () => {
   for (const names of [["hits_total"], ["hits"], ["hits", "hits_total"], ["hits_total", "hits"]]) {

@@ -50,7 +50,8 @@ export interface ServerReply {
   readonly elapsedMs: number;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** Default of {@linkcode ServerAccess.timeoutMs}. */
+export const DEFAULT_TIMEOUT_MS = 10_000;
 const DEFAULT_MAX_BYTES = 16 * 2 ** 20;
 
 /**
@@ -258,7 +259,8 @@ const CONNECTION_FAULTS: readonly ConnectionFault[] = [
   },
 ];
 
-function connectionError(
+/** The error for a request that got no complete answer: what happened, and what to do. */
+export function connectionError(
   access: ServerAccess,
   url: string,
   error: unknown,
