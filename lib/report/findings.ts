@@ -103,37 +103,52 @@ function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
 }
 
 function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): string {
-  const best = gains.filter((gain) => gain.ratio !== undefined)
-    .sort((a, b) => (b.ratio ?? 0) - (a.ratio ?? 0))[0];
   if (verdict === "none" && run.sustained.length > 0) {
-    return "Periods of the Python suite; it wrote no summary and no proof of its hit rates";
+    return "Periods of the Python suite, without a summary and without proof of the hit rates";
   }
   if (verdict === "none") return "No cell finished: there is nothing to report yet";
-  if (best === undefined) return `One hit rate only: nothing to compare`;
-  if (run.kind === "working-set" && best.along === "working-set") return setHeadline(verdict, best);
-  const much = `${formatRatio(best.ratio)} ${best.what} at ${best.at}`;
+  const ordered = gains.filter((gain) => gain.ratio !== undefined)
+    .sort((a, b) => (b.ratio ?? 0) - (a.ratio ?? 0));
+  const best = ordered[0];
+  const worst = ordered.at(-1);
+  if (best === undefined || worst === undefined) {
+    return run.kind === "single-prompt"
+      ? "Cold and cached requests cannot be compared: one of the two is missing"
+      : "One point a series: there is nothing to compare with";
+  }
+  return best.along === "working-set"
+    ? setHeadline(verdict, worst)
+    : rateHeadline(verdict, best) + (best.caution === undefined ? "" : ` (${best.caution})`);
+}
+
+function rateHeadline(verdict: Verdict, best: Gain): string {
+  const where = best.along === "single-prompt" ? "" : `, ${best.where}`;
+  const much = `${formatRatio(best.ratio)} ${best.what} at ${best.at}${where}`;
   const flat = (best.ratio ?? 0) < UNCHANGED;
-  if (verdict === "differs") return `Not the intended hit rates; ${much}`;
+  if (verdict === "differs") return `Not the intended hit rates: ${much}`;
   if (verdict === "unchecked") {
     return flat
       ? `No effect of the hit rate seen, and no proof of hits: ${much}`
-      : `${much}, but the server gives no proof of hits`;
+      : `${much}, without proof of hits`;
   }
-  return flat ? `The cache is used but brings no gain here: ${much}` : `Caching works: ${much}`;
+  return flat ? `The cache is used but brings no gain: ${much}` : `Caching works: ${much}`;
 }
 
 function setHeadline(verdict: Verdict, gain: Gain): string {
   const ratio = gain.ratio ?? NaN;
+  const much = `${formatRatio(ratio)} the input throughput of the smallest working set`;
   const change = ratio > 1 / UNCHANGED && ratio < UNCHANGED
-    ? `Input throughput holds (${formatRatio(ratio)}) up to the largest working set`
+    ? `Throughput holds up to the largest working set (${much})`
     : ratio < 1
-    ? `Input throughput falls to ${formatRatio(ratio)} at the largest working set`
-    : `Input throughput is ${formatRatio(ratio)} at the largest working set`;
-  return verdict === "confirmed"
-    ? `${change}; hit rates confirmed`
-    : verdict === "differs"
-    ? `${change}; hit rates differ from the intended ones`
-    : `${change}; hit rates not proven`;
+    ? `Throughput falls with the working set: the largest gives ${much}`
+    : `Throughput rises with the working set: the largest gives ${much}`;
+  const proof = {
+    confirmed: "hit rates confirmed",
+    differs: "not the intended hit rates",
+    unchecked: "hit rates not proven",
+    none: "",
+  }[verdict];
+  return `${change}, ${gain.where}; ${proof}`;
 }
 
 /** `6.9×`; two digits after the point below 2. */

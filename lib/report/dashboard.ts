@@ -1,0 +1,163 @@
+/**
+ * The page that an engineer sends to colleagues: what each of its sections says.
+ *
+ * @module
+ */
+
+import type { RunData } from "../results/schema.ts";
+import { formatBytes } from "../units.ts";
+import {
+  clientTable,
+  coldTable,
+  configurationTable,
+  gainTable,
+  serverTable,
+  summaryTable,
+} from "./dashboard_tables.ts";
+import type { Definition } from "./definitions.ts";
+import type { Graph, GraphGroup } from "./figure.ts";
+import type { Findings } from "./findings.ts";
+import type { Gain } from "./gains.ts";
+import { dashboardBody, graphHtml, tableHtml } from "./pages.ts";
+import type { RunRows } from "./points.ts";
+
+/** A page of the report that the dashboard links to. */
+export interface PageLink {
+  readonly name: string;
+  readonly title: string;
+  readonly sizeBytes: number;
+}
+
+/** What the dashboard is made from. */
+export interface DashboardInput {
+  readonly run: RunData;
+  readonly rows: RunRows;
+  readonly findings: Findings;
+  readonly graphs: readonly Graph[];
+  /** Pages beside the dashboard; empty where the dashboard stands alone. */
+  readonly pages: readonly PageLink[];
+  readonly definitions: readonly Definition[];
+}
+
+const GROUP_TITLES: readonly (readonly [GraphGroup, string])[] = [
+  ["comparison", "Comparisons"],
+  ["latency", "Latency"],
+  ["requests", "Requests over time"],
+  ["ramp", "Ramps: each cell, level by level"],
+  ["sustained", "Sustained periods"],
+];
+
+/** Key graphs that are drawn on the dashboard itself; the others are a click away. */
+const MOST_KEY_GRAPHS = 8;
+
+/** The HTML of the dashboard's body. */
+export function dashboardHtml(input: DashboardInput): string {
+  const { run, rows, findings, graphs, pages } = input;
+  const alone = pages.length === 0;
+  const key = graphs.filter((graph) => graph.group === "key");
+  const href = (graph: Graph) => alone ? {} : { href: `${graph.name}.html` };
+  const client = clientTable(rows);
+  const later = key.slice(MOST_KEY_GRAPHS);
+  return dashboardBody({
+    findings,
+    subject: subjectOf(run),
+    contents: contents(run, findings.gains),
+    gains: gainsSection(findings.gains),
+    graphs: key.slice(0, MOST_KEY_GRAPHS).map((graph) =>
+      graphHtml(graph, { heading: "h3", ...href(graph) })
+    ),
+    groups: [
+      ...(later.length === 0 ? [] : [linkGroup("Further context sizes", later, alone)]),
+      ...GROUP_TITLES.map(([group, title]) =>
+        linkGroup(title, graphs.filter((graph) => graph.group === group), alone)
+      ),
+    ].filter((group) => group.links.length + group.graphs.length > 0),
+    summary: run.summary.length === 0
+      ? ""
+      : tableHtml(summaryTable(run.summary), "All cells, measured at their peak"),
+    command: run.config.command ?? "",
+    server: tableHtml(serverTable(run), "Server"),
+    configuration: tableHtml(configurationTable(run), "Configuration"),
+    notes: run.config.notes ?? [],
+    client: client === undefined ? "" : tableHtml(client, "The client, cell by cell"),
+    definitions: input.definitions,
+    files: fileList(run, pages),
+  });
+}
+
+function linkGroup(title: string, graphs: readonly Graph[], alone: boolean) {
+  return {
+    title,
+    links: alone ? [] : graphs.map((graph) => ({ href: `${graph.name}.html`, title: graph.title })),
+    graphs: alone ? graphs.map((graph) => graphHtml(graph, { heading: "h3" })) : [],
+  };
+}
+
+/** What was measured, in a few words: model, server, when, by what. */
+export function subjectOf(run: RunData): string[] {
+  const { config } = run;
+  const model = config.model ?? run.summary.find((row) => row.model !== undefined)?.model;
+  return [
+    model,
+    config.server,
+    config.startedAt?.replace("T", " ").replace(/(:\d\d)(\.\d+)?Z$/, "$1 UTC"),
+    run.writtenBy === "python" ? "measured by the Python suite (kv-cache-tester)" : undefined,
+  ].filter((part) => part !== undefined && part !== "") as string[];
+}
+
+function contents(run: RunData, gains: readonly Gain[]) {
+  return [
+    ...(gains.length === 0 ? [] : [{ id: "gains", title: "How much faster" }]),
+    { id: "limits", title: "Limits and warnings" },
+    { id: "graphs", title: "Graphs" },
+    ...(run.summary.length === 0 ? [] : [{ id: "cells", title: "All cells" }]),
+    { id: "setup", title: "How it was measured" },
+    { id: "client", title: "Client" },
+    { id: "definitions", title: "Definitions" },
+    { id: "files", title: "Files" },
+  ];
+}
+
+function gainsSection(gains: readonly Gain[]) {
+  const first = gains[0];
+  if (first === undefined) return undefined;
+  const along = first.along;
+  const table = along === "single-prompt" ? coldTable(gains) : gainTable(gains);
+  return {
+    title: along === "working-set" ? "How the working set matters" : "How much faster",
+    table: tableHtml(table, "Comparison"),
+    note: {
+      "hit-rate": "Throughput compares the two cells at their own peaks, where TTFT is near the" +
+        " limit by design; so TTFT is compared at the lowest concurrency that both cells ran at.",
+      "working-set":
+        "The largest against the smallest working set: throughput at their own peaks," +
+        " TTFT at the lowest concurrency that both ran at.",
+      "single-prompt": "Mean TTFT of the first sending of a prompt against the same prompt again.",
+    }[along],
+  };
+}
+
+function fileList(run: RunData, pages: readonly PageLink[]) {
+  return [
+    ...pages.map((page) => ({ name: page.name, what: page.title, sizeBytes: page.sizeBytes })),
+    ...dataFiles(run).map((file) => ({ ...file, what: "" })),
+  ].map(({ name, what, sizeBytes }) => ({
+    name,
+    href: hrefOf(name),
+    what,
+    size: formatBytes(sizeBytes),
+  }));
+}
+
+/** Files that a report neither writes nor changes, so that a second report lists the same. */
+function dataFiles(run: RunData) {
+  return run.files.filter(({ name }) =>
+    !/\.html$/i.test(name) && !name.startsWith(".") && !name.startsWith("assets/") &&
+    name !== "assets"
+  );
+}
+
+/** A relative link to a file of any name. */
+export function hrefOf(name: string): string {
+  return `./${name.toWellFormed().split("/").map(encodeURIComponent).join("/")}`;
+}

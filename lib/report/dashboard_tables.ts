@@ -1,0 +1,196 @@
+/**
+ * The tables of the dashboard, from rows.
+ *
+ * @module
+ */
+
+import type { RunData, SummaryRow } from "../results/schema.ts";
+import { formatBytes, formatCount } from "../units.ts";
+import type { GraphTable } from "./figure.ts";
+import { cellText, formatRatio } from "./findings.ts";
+import type { Gain } from "./gains.ts";
+import { isWarmup, type Period, type RunRows } from "./points.ts";
+import { factTable, formatCell, formatParameter } from "./tables.ts";
+
+/** Two cells of each series side by side. */
+export function gainTable(gains: readonly Gain[]): GraphTable {
+  return {
+    columns: [
+      { label: "Where", kind: "text" },
+      { label: "From → to", kind: "text" },
+      { label: "Input, tokens/s", kind: "text" },
+      { label: "Throughput ratio", kind: "text" },
+      { label: "Concurrency at peak", kind: "text" },
+      { label: "Mean TTFT at equal load", kind: "text" },
+      { label: "TTFT speedup", kind: "text" },
+      { label: "Mind", kind: "text" },
+    ],
+    rows: gains.map((gain) => [
+      gain.where,
+      `${gain.against} → ${gain.at}`,
+      arrow("rate", gain.inputBefore, gain.inputAfter),
+      formatRatio(gain.ratio),
+      arrow("count", gain.concurrencyBefore, gain.concurrencyAfter),
+      gain.ttft === undefined
+        ? "no common concurrency"
+        : `${arrow("seconds", gain.ttft.beforeSeconds, gain.ttft.afterSeconds)} (concurrency ${
+          formatCount(gain.ttft.concurrency)
+        })`,
+      formatRatio(gain.ttft?.ratio),
+      gain.caution ?? "",
+    ]),
+  };
+}
+
+/** Cold and cached side by side. */
+export function coldTable(gains: readonly Gain[]): GraphTable {
+  return {
+    columns: [
+      { label: "Where", kind: "text" },
+      { label: "Mean TTFT, cold → cached", kind: "text" },
+      { label: "Speedup", kind: "text" },
+      { label: "Mind", kind: "text" },
+    ],
+    rows: gains.map((gain) => [
+      gain.where,
+      arrow("seconds", gain.ttft?.beforeSeconds, gain.ttft?.afterSeconds),
+      formatRatio(gain.ratio),
+      gain.caution ?? "",
+    ]),
+  };
+}
+
+function arrow(
+  kind: "rate" | "count" | "seconds",
+  before: number | undefined,
+  after: number | undefined,
+): string {
+  return `${formatCell(kind, before)} → ${formatCell(kind, after)}`;
+}
+
+/** Every cell at its peak. */
+export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
+  const withSets = summary.some((row) => row.working_set_size !== undefined);
+  return {
+    columns: [
+      { label: "Context", kind: "count" },
+      ...(withSets ? [{ label: "Working set", kind: "count" as const }] : []),
+      { label: "Nominal hit rate", kind: "percent" },
+      { label: "Observed", kind: "percent" },
+      { label: "Verdict", kind: "text" },
+      { label: "Input, tokens/s", kind: "rate" },
+      { label: "Output, tokens/s", kind: "rate" },
+      { label: "TTFT median", kind: "seconds" },
+      { label: "TTFT P95", kind: "seconds" },
+      { label: "ITL mean", kind: "seconds" },
+      { label: "Peak concurrency", kind: "count" },
+      { label: "Requests", kind: "count" },
+      { label: "Failed", kind: "count" },
+      { label: "Client-limited", kind: "text" },
+    ],
+    rows: summary.map((row) => [
+      row.context_size,
+      ...(withSets ? [row.working_set_size] : []),
+      row.cache_hit_rate,
+      row.observed_hit_rate,
+      row.hit_rate_verdict ?? "unchecked",
+      row.input_tokens_per_sec,
+      row.output_tokens_per_sec,
+      row.median_ttft,
+      row.p95_ttft,
+      row.avg_itl,
+      row.peak_concurrency,
+      row.total_requests,
+      row.failed_requests,
+      row.client_limited,
+    ]),
+  };
+}
+
+/** What the server is, each fact with its evidence. */
+export function serverTable(run: RunData): GraphTable {
+  const { config } = run;
+  const kv = config.kvBytesPerToken;
+  const rows: (readonly [string, string] | readonly [string, string, string])[] = [
+    ["Model", subjectModel(run)],
+    ["Server", config.server ?? "not identified"],
+    ["Endpoint", (config.endpoints ?? []).join(", ") || "not recorded"],
+    ...(config.serverFacts ?? []).map((fact) => [fact.name, fact.value, fact.evidence] as const),
+    ...(config.blockTokens === undefined ? [] : [
+      ["KV block", `${formatCount(config.blockTokens)} tokens`] as const,
+    ]),
+    ...(kv === undefined ? [] : [
+      ["KV cache per token", formatBytes(kv), config.kvBytesPerTokenSource ?? ""] as const,
+    ]),
+  ];
+  return factTable(rows);
+}
+
+function subjectModel(run: RunData): string {
+  return run.config.model ?? run.summary.find((row) => row.model)?.model ?? "not recorded";
+}
+
+/** The options of the run. */
+export function configurationTable(run: RunData): GraphTable {
+  const parameters = Object.entries(run.config.parameters ?? {});
+  return factTable([
+    ["Written by", writer(run)],
+    ...parameters.map(([name, value]) => [name, formatParameter(value)] as const),
+  ]);
+}
+
+function writer(run: RunData): string {
+  if (run.writtenBy === "python") return "kv-cache-tester (Python)";
+  return `kvmark ${run.config.kvmarkVersion ?? ""}`.trim();
+}
+
+/** The worst period of each cell, by what the client itself did. */
+export function clientTable(rows: RunRows): GraphTable | undefined {
+  const table: (string | number | undefined)[][] = [];
+  for (const point of rows.points) {
+    const periods = rows.periodsOf(point).filter((period) => !isWarmup(period));
+    const most = (key: ClientColumn) => largest(periods, key);
+    const cells = [
+      most("due_to_sent_p99_ms") ?? point.row.due_to_sent_p99_ms,
+      most("due_to_sent_max_ms"),
+      most("event_loop_lag_p99_ms") ?? point.row.event_loop_lag_p99_ms,
+      most("event_loop_lag_max_ms"),
+      most("client_cpu_cores") ?? point.row.client_cpu_cores,
+      most("connections_opened"),
+      most("retries"),
+    ];
+    if (cells.every((cell) => cell === undefined)) continue;
+    table.push([cellText(point.row), ...cells, point.row.client_limited]);
+  }
+  return table.length === 0 ? undefined : { columns: CLIENT_COLUMNS, rows: table };
+}
+
+const CLIENT_COLUMNS: GraphTable["columns"] = [
+  { label: "Cell", kind: "text" },
+  { label: "Due to sent, P99", kind: "ms" },
+  { label: "Due to sent, max", kind: "ms" },
+  { label: "Event-loop lag, P99", kind: "ms" },
+  { label: "Event-loop lag, max", kind: "ms" },
+  { label: "CPU, cores", kind: "rate" },
+  { label: "Connections opened", kind: "count" },
+  { label: "Retries", kind: "count" },
+  { label: "Client-limited", kind: "text" },
+];
+
+type ClientColumn =
+  | "due_to_sent_p99_ms"
+  | "due_to_sent_max_ms"
+  | "event_loop_lag_p99_ms"
+  | "event_loop_lag_max_ms"
+  | "client_cpu_cores"
+  | "connections_opened"
+  | "retries";
+
+function largest(periods: readonly Period[], key: ClientColumn): number | undefined {
+  let most: number | undefined;
+  for (const period of periods) {
+    const value = period.phase?.[key];
+    if (value !== undefined && (most === undefined || value > most)) most = value;
+  }
+  return most;
+}
