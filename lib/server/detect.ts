@@ -173,8 +173,8 @@ function contextOf(documents: Documents, model: ServedModel | undefined): Stated
   return first([
     [model?.maxContextTokens, "/v1/models"],
     [settings?.["n_ctx"], "/props (of one slot)"],
-    [info?.["max_req_input_len"], "/server_info (max_req_input_len)"],
     [info?.["context_length"], "/server_info (context_length)"],
+    [info?.["max_req_input_len"], "/server_info (max_req_input_len)"],
     [documents.info?.["max_total_tokens"], "/info"],
   ]);
 }
