@@ -82,6 +82,7 @@ function dressed(state, { dark, width, background }) {
     dressAxis(axis, colours);
     if (name.startsWith("x") && width < NARROW_PX && axis.dtick) axis.dtick *= 2;
   }
+  fitPanels(layout, width);
   if (state.log) useLogScale(layout);
   return { data, layout };
 }
@@ -99,11 +100,37 @@ function useLogScale(layout) {
   for (const name of axes) {
     layout[name].type = "log";
     delete layout[name].nticks;
+    delete layout[name].range;
   }
-  for (const note of layout.annotations ?? []) {
-    // Of a logarithmic axis plotly wants the logarithm here, though not in shapes.
-    if (axes.includes(String(note.yref).replace("y", "yaxis"))) note.y = Math.log10(note.y);
-  }
+}
+
+/** Gives each panel the room above it that its title and legend need at this width. */
+function fitPanels(layout, width) {
+  const { panels } = layout.meta;
+  const usable = width - 90;
+  const above = panels.map(({ labels }) => 24 + 19 * legendRows(labels, usable));
+  const between = 24;
+  const plotPx = panels.reduce((sum, panel, i) => sum + panel.heightPx + above[i], 0) +
+    between * (panels.length - 1);
+  let from = plotPx;
+  panels.forEach((panel, i) => {
+    const n = i === 0 ? "" : i + 1;
+    const top = from - above[i];
+    layout[`yaxis${n}`].domain = [Math.max(0, (top - panel.heightPx) / plotPx), top / plotPx];
+    layout[`legend${n}`].y = top / plotPx;
+    layout.annotations[i].y = from / plotPx;
+    from = top - panel.heightPx - between;
+  });
+  layout.height = plotPx + layout.margin.t + layout.margin.b;
+}
+
+/** Rows of a horizontal legend: one if all entries fit side by side, else equal columns. */
+function legendRows(labels, width) {
+  if (labels.length === 0) return 0;
+  const widths = labels.map((label) => label.length * 6.7 + 48);
+  if (widths.reduce((sum, one) => sum + one, 0) <= width) return 1;
+  const columns = Math.max(1, Math.floor(width / Math.max(...widths)));
+  return Math.ceil(labels.length / columns);
 }
 
 function draw(element, printing = false) {
@@ -112,6 +139,7 @@ function draw(element, printing = false) {
   const width = state.plot.clientWidth;
   const { data, layout } = dressed(state, { dark: isDark(printing), width });
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
+  state.plot.style.minHeight = `${layout.height}px`;
   Plotly.react(state.plot, data, layout, config);
   if (!state.drawn) {
     state.drawn = true;

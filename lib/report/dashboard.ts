@@ -125,7 +125,7 @@ function gainsSection(gains: readonly Gain[]) {
   const table = along === "single-prompt" ? coldTable(gains) : gainTable(gains);
   return {
     title: along === "working-set" ? "How the working set matters" : "How much faster",
-    table: tableHtml(table, "Comparison"),
+    table: tableHtml(table, "Comparison", true),
     note: {
       "hit-rate": "Throughput compares the two cells at their own peaks, where TTFT is near the" +
         " limit by design; so TTFT is compared at the lowest concurrency that both cells ran at.",

@@ -23,7 +23,7 @@ export function gainTable(gains: readonly Gain[]): GraphTable {
       { label: "Concurrency at peak", kind: "text" },
       { label: "Mean TTFT at equal load", kind: "text" },
       { label: "TTFT speedup", kind: "text" },
-      { label: "Mind", kind: "text" },
+      { label: "Caution", kind: "text" },
     ],
     rows: gains.map((gain) => [
       gain.where,
@@ -49,7 +49,7 @@ export function coldTable(gains: readonly Gain[]): GraphTable {
       { label: "Where", kind: "text" },
       { label: "Mean TTFT, cold → cached", kind: "text" },
       { label: "Speedup", kind: "text" },
-      { label: "Mind", kind: "text" },
+      { label: "Caution", kind: "text" },
     ],
     rows: gains.map((gain) => [
       gain.where,

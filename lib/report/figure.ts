@@ -143,6 +143,8 @@ export interface Panel {
   readonly right?: PlotlyObject;
   /** False where a logarithmic axis would mislead (shares, categories). */
   readonly log?: boolean;
+  /** A dashed line across the panel: a limit of the run. */
+  readonly limit?: { readonly value: number; readonly label: string };
 }
 
 /** What the panels share. */
@@ -150,7 +152,6 @@ export interface PanelOptions {
   readonly xTitle: string;
   readonly xaxis?: PlotlyObject;
   readonly shapes?: readonly PlotlyObject[];
-  readonly annotations?: readonly PlotlyObject[];
   readonly barmode?: string;
   /** Graphs on one page with the same key point at the same x together. */
   readonly linkedBy?: string;
@@ -160,8 +161,9 @@ export interface PanelOptions {
 }
 
 const MARGIN = { left: 58, right: 18, bottom: 56, top: 8 } as const;
-const ABOVE_PX = 62;
-const BETWEEN_PX = 22;
+const ABOVE_PX = 48;
+const BETWEEN_PX = 24;
+const DEFAULT_PX = 230;
 
 interface Frame {
   readonly heightPx: number;
@@ -170,7 +172,7 @@ interface Frame {
 }
 
 function frame(panels: readonly Panel[]): Frame {
-  const heights = panels.map((panel) => panel.heightPx ?? 230);
+  const heights = panels.map((panel) => panel.heightPx ?? DEFAULT_PX);
   const plotPx = heights.reduce((sum, height) => sum + height + ABOVE_PX, 0) +
     BETWEEN_PX * (panels.length - 1);
   let from = plotPx;
@@ -185,37 +187,15 @@ function frame(panels: readonly Panel[]): Frame {
 /** Puts panels above each other: one x axis, one y axis and one legend for each. */
 export function stackPanels(panels: readonly Panel[], options: PanelOptions): Figure {
   const { heightPx, plotPx, domains } = frame(panels);
-  const layout: Record<string, Json> = {};
-  const data: PlotlyObject[] = [];
-  const annotations: PlotlyObject[] = [];
-  const logAxes: string[] = options.logX ? ["xaxis"] : [];
-  panels.forEach((panel, index) => {
-    const n = index === 0 ? "" : String(index + 1);
-    const right = panel.rightTitle === undefined ? undefined : `y${panels.length + index + 1}`;
+  const parts = panels.map((panel, index) => {
     const [bottom, top] = domains[index] ?? [0, 1];
-    layout[`yaxis${n}`] = {
-      domain: [bottom, top].map(rounded),
-      automargin: true,
-      rangemode: "tozero",
-      nticks: 6,
-      ...panel.yaxis,
-    };
-    layout[`legend${n}`] = legendAbove(top);
-    if (panel.log !== false) logAxes.push(`yaxis${n}`);
-    if (right !== undefined) {
-      layout[`yaxis${right.slice(1)}`] = rightAxis(panel, n);
-    }
-    annotations.push(panelTitle(panel, top, plotPx));
-    for (const { right: onRight, ...trace } of panel.traces) {
-      const axis = onRight === true && right !== undefined ? right : `y${n}`;
-      data.push({ ...trace, yaxis: axis, legend: `legend${n}` });
-    }
+    return panelParts(panel, index, panels.length, { bottom, top, plotPx });
   });
   const last = panels.length === 1 ? "y" : `y${panels.length}`;
   return {
-    data,
+    data: parts.flatMap((part) => part.data),
     layout: {
-      ...layout,
+      ...Object.assign({}, ...parts.map((part) => part.layout)),
       height: heightPx,
       margin: { l: MARGIN.left, r: MARGIN.right, t: MARGIN.top, b: MARGIN.bottom },
       xaxis: {
@@ -224,13 +204,58 @@ export function stackPanels(panels: readonly Panel[], options: PanelOptions): Fi
         automargin: true,
         ...options.xaxis,
       },
-      annotations: [...annotations, ...(options.annotations ?? [])],
-      shapes: options.shapes ?? [],
+      annotations: parts.map((part) => part.title),
+      shapes: [...(options.shapes ?? []), ...parts.flatMap((part) => part.shapes)],
       hovermode: options.hovermode ?? "x unified",
       hoversubplots: "axis",
       ...(options.barmode === undefined ? {} : { barmode: options.barmode }),
-      meta: { logAxes, linkedBy: options.linkedBy ?? null },
+      meta: {
+        logAxes: [...(options.logX ? ["xaxis"] : []), ...parts.flatMap((part) => part.logAxes)],
+        linkedBy: options.linkedBy ?? null,
+        // What `assets/report.js` needs to make room for the legends at the width of the page.
+        panels: panels.map((panel, index) => ({
+          heightPx: panel.heightPx ?? DEFAULT_PX,
+          labels: parts[index]?.labels ?? [],
+        })),
+      },
     },
+  };
+}
+
+/** One panel as the parts of a figure. */
+function panelParts(
+  panel: Panel,
+  index: number,
+  count: number,
+  at: { readonly bottom: number; readonly top: number; readonly plotPx: number },
+) {
+  const n = index === 0 ? "" : String(index + 1);
+  const right = panel.rightTitle === undefined ? undefined : String(count + index + 1);
+  const traces = panel.limit === undefined ? panel.traces : [...panel.traces, limitKey(panel)];
+  const withLegend = traces.length > 1;
+  return {
+    layout: {
+      [`yaxis${n}`]: {
+        domain: [at.bottom, at.top].map(rounded),
+        automargin: true,
+        rangemode: "tozero",
+        nticks: 6,
+        ...panel.yaxis,
+      },
+      [`legend${n}`]: legendAbove(at.top),
+      ...(right === undefined ? {} : { [`yaxis${right}`]: rightAxis(panel, n) }),
+    },
+    data: traces.map(({ right: onRight, ...trace }): PlotlyObject => ({
+      ...trace,
+      ...(withLegend ? { legend: `legend${n}` } : { showlegend: false }),
+      yaxis: onRight === true && right !== undefined ? `y${right}` : `y${n}`,
+    })),
+    title: panelTitle(panel, at.top, at.plotPx),
+    shapes: panel.limit === undefined ? [] : [limitShape(panel.limit.value, `y${n}`)],
+    logAxes: panel.log === false
+      ? []
+      : [`yaxis${n}`, ...(right === undefined ? [] : [`yaxis${right}`])],
+    labels: withLegend ? traces.map((trace) => String(trace["name"] ?? "")) : [],
   };
 }
 
@@ -251,6 +276,8 @@ function rightAxis(panel: Panel, n: string): PlotlyObject {
     overlaying: `y${n}`,
     side: "right",
     title: { text: panel.rightTitle ?? "", standoff: 6 },
+    tickmode: "auto",
+    nticks: 6,
     showgrid: false,
     automargin: true,
     rangemode: "tozero",
@@ -265,7 +292,7 @@ function panelTitle(panel: Panel, top: number, plotPx: number): PlotlyObject {
     yref: "paper",
     x: 0,
     xanchor: "left",
-    y: rounded(top + (ABOVE_PX - 4) / plotPx),
+    y: rounded(top + (ABOVE_PX - 2) / plotPx),
     yanchor: "top",
     showarrow: false,
     font: { size: 13 },
@@ -324,32 +351,31 @@ export function band(o: {
   };
 }
 
-/** A dashed line across the panel on axis `y{n}`, with a label: a limit. */
-export function limitLine(value: number, axis: string, label: string): {
-  readonly shape: PlotlyObject;
-  readonly annotation: PlotlyObject;
-} {
+function limitShape(value: number, axis: string): PlotlyObject {
   return {
-    shape: {
-      type: "line",
-      xref: "paper",
-      x0: 0,
-      x1: 1,
-      yref: axis,
-      y0: value,
-      y1: value,
-      line: { color: COLOURS.vermillion, width: 1.5, dash: "dash" },
-    },
-    annotation: {
-      text: plotlyText(label),
-      xref: "paper",
-      x: 1,
-      xanchor: "right",
-      yref: axis,
-      y: value,
-      yanchor: "bottom",
-      showarrow: false,
-      font: { size: 11, color: COLOURS.vermillion },
-    },
+    type: "line",
+    xref: "paper",
+    x0: 0,
+    x1: 1,
+    yref: axis,
+    y0: value,
+    y1: value,
+    layer: "below",
+    line: LIMIT_LINE,
+  };
+}
+
+const LIMIT_LINE = { color: COLOURS.grey, width: 2, dash: "longdash" } as const;
+
+/** An entry in the legend for a line that is drawn as a shape. */
+function limitKey(panel: Panel): PlotlyObject {
+  return {
+    type: "scatter",
+    mode: "lines",
+    name: plotlyText(panel.limit?.label ?? ""),
+    x: [null],
+    y: [null],
+    line: LIMIT_LINE,
+    hoverinfo: "skip",
   };
 }

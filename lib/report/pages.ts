@@ -122,10 +122,14 @@ export function graphHtml(
   });
 }
 
-/** The HTML of a table. `label` names it for screen readers. */
-export function tableHtml(table: GraphTable, label: string): string {
+/**
+ * The HTML of a table. `label` names it for screen readers; a table that `stacks` becomes a list of
+ * cards on a narrow screen.
+ */
+export function tableHtml(table: GraphTable, label: string, stacks = false): string {
   return fill("table", {
     label,
+    stacks,
     columns: table.columns,
     rows: table.rows.map((row) =>
       row.map((value, index) => formatCell(table.columns[index]?.kind ?? "text", value))

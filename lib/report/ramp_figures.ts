@@ -8,7 +8,6 @@ import type { RunData } from "../results/schema.ts";
 import {
   COLOURS,
   type Graph,
-  limitLine,
   line,
   type Panel,
   type PlotlyObject,
@@ -28,7 +27,7 @@ import {
   type RunRows,
   ttftLimit,
 } from "./points.ts";
-import { contextName } from "./sweep_figures.ts";
+import { contextName, limitOf } from "./sweep_figures.ts";
 
 /** What one period gave, from its row or, where that is silent (Python), from its requests. */
 interface Level {
@@ -106,9 +105,9 @@ function rampFigure(
 ) {
   const time = timeUnit([...steps.map((level) => level.maxTtft), limit]);
   const x = steps.map((level) => level.concurrency);
-  const mark = limit === undefined ? undefined : limitLine(time.of(limit) ?? 0, "y3", "TTFT limit");
   const ttft: Panel = {
     title: `TTFT, ${time.unit}`,
+    ...limitOf(time.of(limit)),
     traces: ([
       ["avg", "avgTtft", COLOURS.blue, "solid", "circle"],
       ["P95", "p95Ttft", COLOURS.orange, "dot", "square"],
@@ -135,11 +134,7 @@ function rampFigure(
   return stackPanels(panels, {
     xTitle: "Concurrency",
     xaxis: { rangemode: "tozero", unifiedhovertitle: { text: "concurrency %{x}" } },
-    shapes: [
-      ...(mark === undefined ? [] : [mark.shape]),
-      ...(peak === undefined ? [] : [peakLine(peak)]),
-    ],
-    annotations: mark === undefined ? [] : [mark.annotation],
+    shapes: peak === undefined ? [] : [peakLine(peak)],
   });
 }
 

@@ -8,10 +8,8 @@ import type { RunData, SustainedRow } from "../results/schema.ts";
 import {
   COLOURS,
   type Graph,
-  limitLine,
   line,
   type Panel,
-  type PlotlyObject,
   rounded,
   seriesStyle,
   stackPanels,
@@ -150,7 +148,10 @@ function overTime(
 ): Graph {
   const x = elapsed(rows);
   const withSets = run.kind === "working-set";
-  const panels = MEASURES.map((measure) => measurePanel(measure, rows, x));
+  const panels = MEASURES.map((measure): Panel => ({
+    ...measurePanel(measure, rows, x),
+    ...limitFor(run, measure),
+  }));
   panels.push(stepPanel(
     "Concurrency",
     x,
@@ -161,7 +162,6 @@ function overTime(
     const sets = rows.map((row) => rounded(row.working_set_size));
     panels.push(stepPanel("Working set, tokens", x, sets, "tokens"));
   }
-  const { shapes, annotations } = limits(run);
   return {
     name: sustainedName(run, context, rate),
     title: `Over time, context ${contextName(context)}, nominal hit rate ${rate} %`,
@@ -171,8 +171,6 @@ function overTime(
     figure: stackPanels(panels, {
       xTitle: "Time since the start, s",
       xaxis: { rangemode: "tozero", unifiedhovertitle: { text: "after %{x:.0f} s" } },
-      shapes,
-      annotations,
     }),
     table: sustainedTable(rows, x),
   };
@@ -189,19 +187,12 @@ function sustainedName(run: RunData, context: number, rate: number): string {
   return `sustained_performance_ctx${context}_cache${rate}${stamp ? `_${stamp}` : ""}`;
 }
 
-function limits(run: RunData): { shapes: PlotlyObject[]; annotations: PlotlyObject[] } {
-  const lines = [
-    { value: ttftLimit(run), axis: "y3", label: "TTFT limit" },
-    {
-      value: numberParameter(run.config, "min-tokens-per-req"),
-      axis: "y4",
-      label: "lowest decode rate allowed",
-    },
-  ].flatMap(({ value, axis, label }) => value === undefined ? [] : [limitLine(value, axis, label)]);
-  return {
-    shapes: lines.map((one) => one.shape),
-    annotations: lines.map((one) => one.annotation),
-  };
+function limitFor(run: RunData, measure: Measure): Pick<Panel, "limit"> {
+  if (measure.limit === undefined) return {};
+  const isTtft = measure.limit === "ttft";
+  const value = isTtft ? ttftLimit(run) : numberParameter(run.config, "min-tokens-per-req");
+  const label = isTtft ? "TTFT limit" : "lowest decode rate allowed";
+  return value === undefined ? {} : { limit: { value, label } };
 }
 
 function comparison(

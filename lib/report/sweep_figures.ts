@@ -10,7 +10,6 @@ import {
   COLOURS,
   type Graph,
   type GraphTable,
-  limitLine,
   line,
   type Panel,
   type PlotlyObject,
@@ -163,6 +162,11 @@ const TTFT_LINES = [
   { name: "P99", key: "p99_ttft", color: COLOURS.vermillion, dash: "dashdot", symbol: "x" },
 ] as const;
 
+/** The TTFT limit as part of a panel, if there is one. */
+export function limitOf(value: number | null): Pick<Panel, "limit"> {
+  return value === null ? {} : { limit: { value, label: "TTFT limit" } };
+}
+
 /** The heart of both sweeps: input and output throughput and TTFT, one above the other. */
 export function performanceGraph(o: {
   readonly name: string;
@@ -174,11 +178,9 @@ export function performanceGraph(o: {
   const { axis, points } = o;
   const x = points.map(axis.of);
   const time = timeUnit(points.flatMap((p) => [p.row.p99_ttft, o.limitSeconds]));
-  const limit = o.limitSeconds === undefined
-    ? undefined
-    : limitLine(time.of(o.limitSeconds) ?? 0, "y3", "TTFT limit");
   const ttft: Panel = {
     title: `TTFT, ${time.unit}`,
+    ...limitOf(time.of(o.limitSeconds)),
     traces: TTFT_LINES.map(({ key, ...style }) =>
       line({
         ...style,
@@ -200,8 +202,6 @@ export function performanceGraph(o: {
       xTitle: axis.title,
       xaxis: axis.xaxis,
       linkedBy: axis.linkedBy,
-      shapes: limit === undefined ? [] : [limit.shape],
-      annotations: limit === undefined ? [] : [limit.annotation],
     }),
     table: performanceTable(axis, points),
   };
@@ -248,7 +248,6 @@ function speedupTraces(
   ratios: readonly (number | undefined)[],
 ): PlotlyObject[] {
   const { color, symbol } = seriesStyle(index);
-  const more = { legendgroup: String(index) };
   const speedup = line({
     name: `${name} (speedup)`,
     x,
@@ -258,10 +257,9 @@ function speedupTraces(
     symbol: `${symbol}-open`,
     unit: "×",
     format: ".2f",
-    more,
   });
   return [
-    line({ name, x, y: values.map(rounded), color, symbol, unit: "tokens/s", more }),
+    line({ name, x, y: values.map(rounded), color, symbol, unit: "tokens/s" }),
     { ...speedup, right: true },
   ];
 }
@@ -278,6 +276,7 @@ export function throughputComparison(o: {
   const { axis } = o;
   const traces: PlotlyObject[] = [];
   const rows: (string | number | undefined)[][] = [];
+  let highest = 1;
   o.series.forEach((series, index) => {
     const x = series.points.map(axis.of);
     const values = series.points.map(o.of);
@@ -285,6 +284,7 @@ export function throughputComparison(o: {
     const ratios = values.map((value) =>
       base === undefined || base <= 0 || value === undefined ? undefined : value / base
     );
+    highest = Math.max(highest, ...ratios.map((ratio) => ratio ?? 0));
     traces.push(...speedupTraces(series.name, index, x, values, ratios));
     values.forEach((value, i) => rows.push([series.name, x[i], value, ratios[i]]));
   });
@@ -300,7 +300,8 @@ export function throughputComparison(o: {
       heightPx: 360,
       yaxis: { tickformat: "~s" },
       rightTitle: "Speedup, ×",
-      right: { ticksuffix: "×" },
+      // Room above, so that the dashed lines do not hide the solid ones.
+      right: { ticksuffix: "×", range: [0, rounded(highest * 1.25)] },
     }], { xTitle: axis.title, xaxis: axis.xaxis, linkedBy: axis.linkedBy }),
     table: {
       columns: [

@@ -75,7 +75,7 @@ class SampleRows {
 
   addCell(spec: CellSpec): void {
     const computed = spec.context * (1 - spec.rate / 100 * spec.held) + 16;
-    const peak = Math.max(2, Math.round(2 * 40_000 / computed / 2) * 2);
+    const peak = Math.min(64, Math.max(2, Math.round(40_000 / computed) * 2));
     const levels = [2, Math.max(4, peak >> 1), peak + 4].filter((level) => level !== peak);
     for (const level of levels) this.#addPeriod(spec, `RAMP_c${level}`, level, computed, false);
     const atPeak = [`RAMP_c${peak}`, "RETRY_1", "RETRY_2"].map((id) =>
@@ -138,8 +138,8 @@ class SampleRows {
     launched: number,
     k: number,
   ): DetailRow {
-    const prefill = computed * level / 25_000 / 2;
-    const ttft = 0.02 + prefill * (0.7 + 0.6 * this.#next()) + (k % 29 === 0 ? prefill : 0);
+    const prefill = computed * level / 64_000;
+    const ttft = 0.03 + prefill * (0.8 + 0.4 * this.#next()) + (k % 29 === 0 ? prefill / 3 : 0);
     const failed = spec.rate === 50 && k % 23 === 5;
     const itl = 0.008 + 0.0002 * level * (0.8 + 0.4 * this.#next());
     const ttlt = ttft + 255 * itl;
