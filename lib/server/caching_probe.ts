@@ -1,0 +1,192 @@
+/**
+ * Does the server reuse its cache, and does it say so? One prompt, sent again.
+ *
+ * @module
+ */
+
+import type { ApiKind } from "../record.ts";
+import { canonicalSeries, hitsFromCounters, type ServerSeries, sumByKey } from "./counters.ts";
+import type { StatedLimits } from "./detect.ts";
+import { parseExposition } from "./exposition.ts";
+import { type Capability, type Engine, no, unknown, yes } from "./facts.ts";
+import { trySend } from "./http.ts";
+import {
+  probeCachePrompt,
+  type ProbeContext,
+  probeRepeat,
+  probeSalt,
+  type RepeatProbe,
+  wasReused,
+} from "./inference_probe.ts";
+
+/** What the probe of the cache needs to know. */
+export interface CachingContext extends ProbeContext {
+  readonly api: ApiKind;
+  readonly limits: StatedLimits;
+  readonly streamUsage: boolean;
+  readonly metricsUrl?: string;
+}
+
+/** What was found. */
+export interface CachingFindings {
+  readonly capabilities: {
+    readonly prefixCaching: Capability;
+    readonly cachedTokens: Capability;
+    readonly cacheSalt: Capability;
+    readonly recompute: Capability;
+  };
+  readonly absentMeansZero: boolean;
+}
+
+const FIRST_WORDS = 300;
+/** Larger than the blocks of hybrid models (some hundred tokens) and the chunk of LMCache. */
+const LONG_WORDS = 2400;
+
+/** Sends a prompt of some 300 tokens again and again; without a hit, one of some 2400. */
+export async function probeCaching(context: CachingContext): Promise<CachingFindings> {
+  const { limits } = context;
+  const block = Math.max(limits.blockTokens?.value ?? 0, limits.lmcacheChunkTokens?.value ?? 0);
+  const room = Math.floor((limits.maxContextTokens?.value ?? Infinity) * 0.6);
+  const words = Math.min(Math.max(FIRST_WORDS, Math.ceil(block * 2.5)), room);
+  let seen = await observe(context, words, "repeat");
+  const longer = Math.min(LONG_WORDS, room);
+  if (!seen.reused && limits.prefixCaching?.on !== false && longer > words) {
+    seen = await observe(context, longer, "repeat-long");
+  }
+  const { repeat } = seen;
+  const prefixCaching = cachingCapability(context, seen);
+  const reported = repeat.warmCachedTokens !== undefined;
+  return {
+    capabilities: {
+      prefixCaching,
+      cachedTokens: cachedTokensCapability(context, seen, prefixCaching),
+      cacheSalt: await saltCapability(context, repeat),
+      recompute: await recomputeCapability(context, repeat),
+    },
+    absentMeansZero: reported && repeat.coldCachedTokens === undefined && wasReused(repeat),
+  };
+}
+
+interface Observed {
+  readonly repeat: RepeatProbe;
+  /** Hits that the counters gained over the repeats; absent where they do not tell. */
+  readonly counterHits?: number;
+  readonly reused: boolean;
+}
+
+async function observe(context: CachingContext, words: number, label: string): Promise<Observed> {
+  const before = await scrapeOnce(context);
+  const { api, streamUsage } = context;
+  const repeat = await probeRepeat(context, { api, words, label, streamUsage });
+  const after = await scrapeOnce(context);
+  const counterHits = hitsBetween(before, after);
+  const enough = (counterHits ?? 0) >= (repeat.promptTokens ?? words) / 4;
+  return {
+    repeat,
+    ...(counterHits === undefined ? {} : { counterHits }),
+    reused: wasReused(repeat) || enough,
+  };
+}
+
+async function scrapeOnce({ access, metricsUrl }: CachingContext): Promise<ServerSeries[]> {
+  if (metricsUrl === undefined) return [];
+  const reply = await trySend(access, { path: metricsUrl, timeoutMs: 5_000 });
+  return reply?.status === 200 ? canonicalSeries(parseExposition(reply.text)) : [];
+}
+
+function hitsBetween(
+  before: readonly ServerSeries[],
+  after: readonly ServerSeries[],
+): number | undefined {
+  const [from, to] = [before, after].map((series) =>
+    sumByKey(series.filter(({ kind }) => kind === "counter"))
+  );
+  const deltas = Object.entries(to ?? {}).map(([key, value]) => [key, value - (from?.[key] ?? 0)]);
+  return hitsFromCounters(Object.fromEntries(deltas))?.hitTokens;
+}
+
+const ENABLE_CACHING: Partial<Record<Engine, string>> = {
+  vllm: "start vLLM with --enable-prefix-caching",
+  sglang: "start SGLang without --disable-radix-cache",
+  trtllm: "set kv_cache_config.enable_block_reuse: true",
+  llamacpp: "start llama-server without --no-cache-prompt",
+};
+
+function cachingCapability(context: CachingContext, seen: Observed): Capability {
+  const { repeat, counterHits } = seen;
+  const stated = context.limits.prefixCaching;
+  const enable = ENABLE_CACHING[context.engine];
+  const size = repeat.promptTokens ?? repeat.words;
+  if (repeat.refused !== undefined) {
+    return unknown(`a prompt of ${repeat.words} words is refused with ${repeat.refused.status}`);
+  }
+  if (wasReused(repeat)) {
+    return yes(`a repeated prompt of ${size} tokens reports ${repeat.warmCachedTokens} as cached`);
+  }
+  if (seen.reused) {
+    return yes(`the counters gained ${counterHits} hits over repeats of ${size} tokens`);
+  }
+  if (stated?.on === false) return no(stated.evidence, enable);
+  if (repeat.warmCachedTokens !== undefined) {
+    const cached = repeat.warmCachedTokens;
+    return no(`a repeated prompt of ${size} tokens reports ${cached} as cached`, enable);
+  }
+  if (counterHits !== undefined) {
+    return no(`the counters gained ${counterHits} hits over repeats of ${size} tokens`, enable);
+  }
+  return stated?.on === true
+    ? yes(stated.evidence)
+    : unknown("neither usage nor counters tell; the times of doctor do");
+}
+
+const ENABLE_CACHED_TOKENS: Partial<Record<Engine, string>> = {
+  vllm: "start vLLM with --enable-prompt-tokens-details",
+  sglang: "start SGLang with --enable-cache-report",
+  trtllm: "needs a TensorRT-LLM that reports usage.prompt_tokens_details",
+  llamacpp: "needs a newer llama-server",
+  tgi: "TGI does not count cached tokens",
+};
+
+function cachedTokensCapability(
+  context: CachingContext,
+  { repeat }: Observed,
+  prefixCaching: Capability,
+): Capability {
+  const enable = ENABLE_CACHED_TOKENS[context.engine];
+  const where = context.streamUsage ? "the usage of the stream" : "the usage of the answer";
+  if (repeat.refused !== undefined) return unknown("the repeated prompt was refused");
+  if (repeat.warmCachedTokens !== undefined) {
+    const cold = repeat.coldCachedTokens ?? "no count";
+    const evidence = `${where} reports ${cold} cold and ${repeat.warmCachedTokens} repeated`;
+    return context.streamUsage ? yes(evidence) : unknown(`${evidence}, but streams have no usage`);
+  }
+  if (repeat.coldCachedTokens !== undefined) return yes(`${where} reports cached tokens`);
+  // vLLM leaves the count out where it is 0: with caching off its flag cannot be seen.
+  if (prefixCaching.state === "no" && context.engine === "vllm") {
+    return unknown("no count comes, and nothing is cached", enable);
+  }
+  return no(`${where} has no cached-token count`, enable);
+}
+
+async function saltCapability(context: CachingContext, repeat: RepeatProbe): Promise<Capability> {
+  if (repeat.refused !== undefined) return unknown("the repeated prompt was refused");
+  if (context.engine === "llamacpp" || context.engine === "tgi") {
+    return no(`${context.engine} has no cache_salt`);
+  }
+  return await probeSalt(context, repeat, context.streamUsage);
+}
+
+async function recomputeCapability(
+  context: CachingContext,
+  repeat: RepeatProbe,
+): Promise<Capability> {
+  if (context.engine === "llamacpp" && repeat.refused === undefined) {
+    return await probeCachePrompt(context, repeat, context.streamUsage);
+  }
+  return context.engine === "vllm"
+    ? unknown(
+      "kv_transfer_params.max_load_tokens: 0 skips offload tiers, from vLLM of September 2026",
+      "needs a vLLM with max_load_tokens and an offload tier",
+    )
+    : no("no control per request is known");
+}
