@@ -60,6 +60,7 @@ export function dashboardHtml(input: DashboardInput): string {
   const later = key.slice(MOST_KEY_GRAPHS);
   return dashboardBody({
     findings,
+    sweep: run.kind !== "single-prompt",
     subject: subjectOf(run),
     contents: contents(run, findings.gains),
     gains: gainsSection(findings.gains),
@@ -108,7 +109,7 @@ export function subjectOf(run: RunData): string[] {
 function contents(run: RunData, gains: readonly Gain[]) {
   return [
     ...(gains.length === 0 ? [] : [{ id: "gains", title: "How much faster" }]),
-    { id: "limits", title: "Limits and warnings" },
+    { id: "limits", title: run.kind === "single-prompt" ? "Warnings" : "Limits and warnings" },
     { id: "graphs", title: "Graphs" },
     ...(run.summary.length === 0 ? [] : [{ id: "cells", title: "All cells" }]),
     { id: "setup", title: "How it was measured" },
@@ -139,8 +140,8 @@ function gainsSection(gains: readonly Gain[]) {
 
 function fileList(run: RunData, pages: readonly PageLink[]) {
   return [
-    ...pages.map((page) => ({ name: page.name, what: page.title, sizeBytes: page.sizeBytes })),
     ...dataFiles(run).map((file) => ({ ...file, what: "" })),
+    ...pages.map((page) => ({ name: page.name, what: page.title, sizeBytes: page.sizeBytes })),
   ].map(({ name, what, sizeBytes }) => ({
     name,
     href: hrefOf(name),

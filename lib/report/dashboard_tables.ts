@@ -22,7 +22,7 @@ export function gainTable(gains: readonly Gain[]): GraphTable {
       { label: "Throughput ratio", kind: "text" },
       { label: "Concurrency at peak", kind: "text" },
       { label: "Mean TTFT at equal load", kind: "text" },
-      { label: "TTFT speedup", kind: "text" },
+      { label: "TTFT ratio, before / after", kind: "text" },
       { label: "Caution", kind: "text" },
     ],
     rows: gains.map((gain) => [

@@ -6,10 +6,10 @@
  */
 
 import type { RunData, SummaryRow } from "../results/schema.ts";
-import { formatCount, formatPercent } from "../units.ts";
+import { formatCount, formatPercent, formatShort } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
 import type { RunRows } from "./points.ts";
-import { warningsOf } from "./warnings.ts";
+import { assuranceOf, warningsOf } from "./warnings.ts";
 
 /** Whether the hit rates were the intended ones. */
 export type Verdict = "confirmed" | "differs" | "unchecked" | "none";
@@ -26,6 +26,8 @@ export interface Findings {
   /** What the cells ran into, one sentence each. */
   readonly limits: readonly string[];
   readonly warnings: readonly string[];
+  /** What the rows rule out, where there is no warning: said only of what they record. */
+  readonly assurance: string;
 }
 
 /** A ratio up to which throughput counts as unchanged. */
@@ -34,7 +36,9 @@ const UNCHANGED = 1.1;
 /** Reads the findings of a run from its rows. */
 export function findingsOf(run: RunData, rows: RunRows): Findings {
   const verdicts = verdictsOf(run);
-  const verdict = overallVerdict(verdicts);
+  const verdict = verdicts.length === 0 && run.sustained.length > 0
+    ? "unchecked"
+    : overallVerdict(verdicts);
   const gains = gainsOf(run, rows);
   return {
     verdict,
@@ -49,6 +53,7 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
     gains,
     limits: limitsOf(run.summary),
     warnings: warningsOf(run),
+    assurance: assuranceOf(run),
   };
 }
 
@@ -103,7 +108,7 @@ function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
 }
 
 function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): string {
-  if (verdict === "none" && run.sustained.length > 0) {
+  if (run.sustained.length > 0 && run.summary.length === 0) {
     return "Periods of the Python suite, without a summary and without proof of the hit rates";
   }
   if (verdict === "none") return "No cell finished: there is nothing to report yet";
@@ -122,8 +127,8 @@ function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): strin
 }
 
 function rateHeadline(verdict: Verdict, best: Gain): string {
-  const where = best.along === "single-prompt" ? "" : `, ${best.where}`;
-  const much = `${formatRatio(best.ratio)} ${best.what} at ${best.at}${where}`;
+  const where = best.along === "single-prompt" ? `for ${best.at}` : `at ${best.at}, ${best.where}`;
+  const much = `${formatRatio(best.ratio)} ${best.what} ${where}`;
   const flat = (best.ratio ?? 0) < UNCHANGED;
   if (verdict === "differs") return `Not the intended hit rates: ${much}`;
   if (verdict === "unchecked") {
@@ -136,19 +141,21 @@ function rateHeadline(verdict: Verdict, best: Gain): string {
 
 function setHeadline(verdict: Verdict, gain: Gain): string {
   const ratio = gain.ratio ?? NaN;
-  const much = `${formatRatio(ratio)} the input throughput of the smallest working set`;
-  const change = ratio > 1 / UNCHANGED && ratio < UNCHANGED
-    ? `Throughput holds up to the largest working set (${much})`
+  const verb = ratio > 1 / UNCHANGED && ratio < UNCHANGED
+    ? "stays about the same"
     : ratio < 1
-    ? `Throughput falls with the working set: the largest gives ${much}`
-    : `Throughput rises with the working set: the largest gives ${much}`;
+    ? "falls"
+    : "rises";
   const proof = {
     confirmed: "hit rates confirmed",
     differs: "not the intended hit rates",
     unchecked: "hit rates not proven",
-    none: "",
+    none: "no finished cell",
   }[verdict];
-  return `${change}, ${gain.where}; ${proof}`;
+  const caution = gain.caution === undefined ? "" : ` (${gain.caution})`;
+  return `Input throughput ${verb} from ${formatShort(gain.inputBefore)} to ` +
+    `${formatShort(gain.inputAfter)} tokens/s between the smallest and the largest working set, ` +
+    `${gain.where}; ${proof}${caution}`;
 }
 
 /** `6.9×`; two digits after the point below 2. */
@@ -159,7 +166,9 @@ export function formatRatio(ratio: number | undefined): string {
 }
 
 function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
-  if (verdicts.length === 0) return [];
+  if (verdicts.length === 0) {
+    return run.sustained.length === 0 ? [] : [`The hit rates cannot be checked: ${why(run)}`];
+  }
   const unit = run.kind === "single-prompt" ? "requests" : "cells";
   const count = (verdict: string) => verdicts.filter((one) => one.verdict === verdict).length;
   const lines: string[] = [];

@@ -134,16 +134,16 @@ function rampFigure(
   return stackPanels(panels, {
     xTitle: "Concurrency",
     xaxis: { rangemode: "tozero", unifiedhovertitle: { text: "concurrency %{x}" } },
-    shapes: peak === undefined ? [] : [peakLine(peak)],
+    shapes: peak === undefined ? [] : panels.map((_, index) => peakLine(peak, index)),
   });
 }
 
-function peakLine(concurrency: number): PlotlyObject {
+function peakLine(concurrency: number, panel: number): PlotlyObject {
   return {
     type: "line",
     x0: concurrency,
     x1: concurrency,
-    yref: "paper",
+    yref: `y${panel === 0 ? "" : panel + 1} domain`,
     y0: 0,
     y1: 1,
     layer: "below",

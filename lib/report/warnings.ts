@@ -14,6 +14,7 @@ export function warningsOf(run: RunData): string[] {
     ...clientWarnings(run),
     ...failureWarnings(run),
     ...countWarnings(run),
+    ...unknowns(run),
     ...(run.config.warnings ?? []),
     ...run.problems.map((problem) => `Not read: ${problem}`),
   ];
@@ -58,4 +59,23 @@ function countWarnings(run: RunData): string[] {
     );
   }
   return warnings;
+}
+
+function unknowns(run: RunData): string[] {
+  if (run.writtenBy !== "python") return [];
+  return [
+    "The Python suite records neither its failed requests nor its own delays: whether they shaped" +
+    " these figures is unknown.",
+  ];
+}
+
+/** What can be said of a run without warnings. Nothing is claimed that the rows do not record. */
+export function assuranceOf(run: RunData): string {
+  const client = run.summary.some((row) => row.due_to_sent_p99_ms !== undefined);
+  const requests = run.kind === "single-prompt" ? run.singlePrompt.length : run.details.length;
+  return [
+    "No warnings.",
+    requests > 0 ? `None of the ${formatCount(requests)} recorded requests failed.` : "",
+    client ? "No cell was limited by the measuring client." : "",
+  ].filter((part) => part !== "").join(" ");
 }

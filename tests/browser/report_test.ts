@@ -1,0 +1,300 @@
+/**
+ * The report in a real browser, opened from disk: no error, no request outside the folder, graphs
+ * with the traces that the figures have, theme, downloads, phone width, accessibility.
+ */
+
+import assert from "node:assert/strict";
+import axe from "axe.min.js" with { type: "text" };
+import { type Browser, chromium, type Page } from "playwright-core";
+import { graphsOf } from "../../lib/report/figures.ts";
+import { writeReport } from "../../lib/report/report.ts";
+import type { RunData } from "../../lib/results/schema.ts";
+import { findChromium, MISSING_CHROMIUM } from "../support/chromium.ts";
+import { diskFiles } from "../support/disk_files.ts";
+import {
+  sampleCacheRateRun,
+  samplePythonSustainedRun,
+  sampleSinglePromptRun,
+  sampleWorkingSetRun,
+} from "../support/sample_run.ts";
+
+// Names of the page, in functions that run there and not here.
+// deno-lint-ignore no-explicit-any
+declare const document: any;
+declare const innerWidth: number;
+declare function getComputedStyle(element: unknown): { readonly backgroundColor: string };
+
+const HOSTILE = `<img src=x onerror="document.title='owned'">"'</script><b>=cmd()🙂 %{x} $x^2$` +
+  "A".repeat(430);
+
+const executablePath = findChromium();
+if (executablePath === undefined) console.error(MISSING_CHROMIUM);
+
+function browserTest(name: string, run: (browser: Browser, dir: string) => Promise<void>): void {
+  Deno.test({
+    name: executablePath === undefined ? `${name} (IGNORED: no Chromium)` : name,
+    ignore: executablePath === undefined,
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      const dir = await Deno.makeTempDir({ prefix: "kvmark-report-" });
+      const browser = await chromium.launch({
+        executablePath: executablePath ?? "",
+        args: ["--no-sandbox"],
+      });
+      try {
+        await run(browser, dir);
+      } finally {
+        await browser.close();
+        await Deno.remove(dir, { recursive: true });
+      }
+    },
+  });
+}
+
+/** Opens a page and collects whatever goes wrong on it. */
+async function open(
+  browser: Browser,
+  dir: string,
+  name: string,
+  options: { width?: number; dark?: boolean } = {},
+): Promise<{ page: Page; troubles: string[] }> {
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1280, height: 900 },
+    colorScheme: options.dark ? "dark" : "light",
+    acceptDownloads: true,
+  });
+  const page = await context.newPage();
+  const troubles: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") troubles.push(message.text());
+  });
+  page.on("pageerror", (error) => troubles.push(error.message));
+  page.on("request", (request) => {
+    const url = request.url();
+    const inside = url.startsWith(`file://${dir}/`) || url.startsWith("data:") ||
+      url.startsWith(`blob:`);
+    if (!inside) troubles.push(`request outside the folder: ${url}`);
+  });
+  await page.goto(`file://${dir}/${name}`);
+  return { page, troubles };
+}
+
+/** Scrolls through the page so that every graph that is not folded away is drawn. */
+async function drawAll(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    for (const group of document.querySelectorAll("details.group")) group.setAttribute("open", "");
+  });
+  const plots = page.locator("figure.graph .plot");
+  for (let i = 0; i < await plots.count(); i++) {
+    await plots.nth(i).scrollIntoViewIfNeeded();
+    await plots.nth(i).locator(".main-svg").first().waitFor({ state: "attached" });
+  }
+}
+
+/** Traces and their points of the graph `name`, as plotly holds them. */
+function drawn(page: Page, name: string): Promise<{ type: string; points: number }[]> {
+  return page.locator(`[id="${name}"] .plot`).evaluate((plot) =>
+    // deno-lint-ignore no-explicit-any
+    (plot as any)._fullData.map((trace: any) => ({
+      type: trace.type,
+      points: trace.type === "heatmap" ? trace.z.flat().length : trace.x.length,
+    }))
+  );
+}
+
+function expected(run: RunData, name: string): { type: string; points: number }[] {
+  const graph = graphsOf(run).find((one) => one.name === name);
+  return (graph?.figure?.data ?? []).map((trace) => ({
+    type: String(trace["type"]),
+    points: trace["type"] === "heatmap"
+      ? (trace["z"] as unknown[][]).flat().length
+      : (trace["x"] as unknown[]).length,
+  }));
+}
+
+async function hasNoSidewaysScroll(page: Page): Promise<void> {
+  const [scroll, width] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    innerWidth,
+  ]);
+  assert.ok(scroll !== undefined && width !== undefined && scroll <= width, `${scroll} > ${width}`);
+}
+
+const RUNS: readonly (readonly [string, RunData])[] = [
+  ["cache-rate", sampleCacheRateRun()],
+  ["working-set", sampleWorkingSetRun()],
+  ["single-prompt", sampleSinglePromptRun()],
+  ["Python sustained", samplePythonSustainedRun("working-set")],
+];
+
+for (const [kind, sample] of RUNS) {
+  browserTest(`writeReport() makes pages that work from disk: ${kind}`, async (browser, dir) => {
+    const run = { ...sample, dir };
+    const names = await writeReport(diskFiles, run);
+    assert.equal(names[0], "index.html");
+    const pages = names.filter((name) => name.endsWith(".html"));
+    assert.ok(pages.length > 2);
+    for (const name of pages) {
+      const { page, troubles } = await open(browser, dir, name, { width: 390 });
+      await drawAll(page);
+      const graphs = await page.locator("figure.graph:has(.plot)").evaluateAll((all) =>
+        all.map((one) => one.id)
+      );
+      for (const graph of graphs) {
+        assert.deepEqual(await drawn(page, graph), expected(run, graph), `${name} ${graph}`);
+      }
+      if (name !== "summary_table.html") assert.ok(graphs.length > 0, `${name} draws nothing`);
+      assert.deepEqual(troubles, [], name);
+      await hasNoSidewaysScroll(page);
+      await page.context().close();
+    }
+  });
+}
+
+browserTest("report.js follows the theme and the switch", async (browser, dir) => {
+  await writeReport(diskFiles, { ...sampleCacheRateRun(), dir });
+  const { page, troubles } = await open(browser, dir, "index.html", { dark: true });
+  await page.locator("figure.graph .main-svg").first().waitFor();
+  const look = () =>
+    page.evaluate(() => [
+      getComputedStyle(document.body).backgroundColor,
+      document.querySelector(".plot")._fullLayout.font.color,
+    ]);
+  const dark = await look();
+  await page.getByRole("button", { name: "Theme: auto" }).click();
+  const light = await look();
+  assert.equal(light[0], "rgb(255, 255, 255)");
+  assert.notEqual(light[1], dark[1]);
+  await page.getByRole("button", { name: "Theme: light" }).click();
+  assert.deepEqual(await look(), dark);
+  await page.reload();
+  await page.getByRole("button", { name: "Theme: dark" }).waitFor();
+  assert.deepEqual(troubles, []);
+});
+
+browserTest(
+  "report.js downloads PNG and CSV, and switches to a log scale",
+  async (browser, dir) => {
+    const run = { ...sampleCacheRateRun(), dir };
+    await writeReport(diskFiles, run);
+    const name = "performance_vs_cache_rate_8000";
+    const { page, troubles } = await open(browser, dir, "index.html");
+    const graph = page.locator(`[id="${name}"]`);
+    await graph.scrollIntoViewIfNeeded();
+    await graph.locator(".main-svg").first().waitFor();
+    const download = async (button: string) => {
+      const waiting = page.waitForEvent("download");
+      await graph.getByRole("button", { name: button }).click();
+      const file = await waiting;
+      return { name: file.suggestedFilename(), bytes: await Deno.readFile(await file.path()) };
+    };
+    const png = await download("PNG");
+    assert.equal(png.name, `${name}.png`);
+    assert.deepEqual([...png.bytes.slice(1, 4)], [0x50, 0x4e, 0x47]);
+    assert.ok(png.bytes.length > 20_000, `${png.bytes.length} bytes is an empty picture`);
+    const csv = await download("CSV");
+    assert.equal(csv.name, `${name}.csv`);
+    const lines = new TextDecoder().decode(csv.bytes).trim().split("\r\n");
+    const first = run.summary.find((row) => row.context_size === 8000);
+    assert.equal(lines.length, 6);
+    assert.match(lines[0] ?? "", /^Nominal hit rate \(%\),"Input, tokens\/s",/);
+    assert.deepEqual(lines[1]?.split(",").slice(0, 2), ["0", String(first?.input_tokens_per_sec)]);
+
+    const log = graph.getByRole("button", { name: "Log scale" });
+    await log.click();
+    const axis = () =>
+      // deno-lint-ignore no-explicit-any
+      graph.locator(".plot").evaluate((plot) => (plot as any)._fullLayout.yaxis.type);
+    assert.equal(await axis(), "log");
+    assert.equal(await log.getAttribute("aria-pressed"), "true");
+    await log.click();
+    assert.equal(await axis(), "linear");
+    assert.deepEqual(troubles, []);
+  },
+);
+
+browserTest("report.js points at the same hit rate in linked graphs", async (browser, dir) => {
+  await writeReport(diskFiles, { ...sampleCacheRateRun(), dir });
+  const { page, troubles } = await open(browser, dir, "index.html");
+  await drawAll(page);
+  const first = page.locator('[id="input_throughput_comparison"]');
+  await first.scrollIntoViewIfNeeded();
+  await first.locator(".nsewdrag").first().hover();
+  const other = page.locator('[id="performance_vs_cache_rate_32000"] .hoverlayer .legend');
+  await other.first().waitFor({ state: "attached" });
+  assert.match(await other.first().textContent() ?? "", /50 % nominal hit rate/);
+  assert.deepEqual(troubles, []);
+});
+
+browserTest("writeReport() shows hostile text as text", async (browser, dir) => {
+  const run = { ...sampleCacheRateRun({ hostileText: HOSTILE, requests: 30 }), dir };
+  const names = await writeReport(diskFiles, run);
+  for (const name of ["index.html", "requests_over_time_8000.html", "ramp_ctx8000_cache50.html"]) {
+    assert.ok(names.includes(name));
+    const { page, troubles } = await open(browser, dir, name, { width: 390 });
+    await drawAll(page);
+    assert.ok(!(await page.title()).startsWith("owned"), "injected script ran");
+    assert.equal(await page.locator("img").count(), 0, "injected element");
+    await hasNoSidewaysScroll(page);
+    assert.ok((await page.locator("body").innerText()).includes(HOSTILE), `${name}: text lost`);
+    assert.deepEqual(troubles, [], name);
+    await page.context().close();
+  }
+});
+
+browserTest("hovers show hostile text as text", async (browser, dir) => {
+  const run = { ...sampleCacheRateRun({ hostileText: HOSTILE, requests: 30 }), dir };
+  await writeReport(diskFiles, run);
+  const { page } = await open(browser, dir, "requests_over_time_8000.html");
+  await drawAll(page);
+  const text = await page.locator(".plot").evaluate((plot) => {
+    // deno-lint-ignore no-explicit-any
+    const graph = plot as any;
+    const index = graph._fullData.findIndex((trace: { name: string }) => trace.name === "failed");
+    // deno-lint-ignore no-explicit-any
+    (globalThis as any).Plotly.Fx.hover(graph, [{ curveNumber: index, pointNumber: 0 }]);
+    return graph.querySelector(".hoverlayer").textContent;
+  });
+  assert.match(text, /failed after .*http_status: <img src=x onerror="document/);
+  assert.equal(await page.locator(".hoverlayer a, .hoverlayer image").count(), 0);
+});
+
+browserTest("writeReport() makes one file that needs nothing else", async (browser, dir) => {
+  const run = { ...sampleCacheRateRun(), dir };
+  assert.deepEqual(await writeReport(diskFiles, run, { singleFile: true }), ["index.html"]);
+  assert.deepEqual([...Deno.readDirSync(dir)].map((entry) => entry.name), ["index.html"]);
+  const { page, troubles } = await open(browser, dir, "index.html");
+  await drawAll(page);
+  const count = await page.locator("figure.graph").count();
+  assert.equal(count, graphsOf(run).length);
+  assert.deepEqual(troubles, []);
+});
+
+browserTest("every kind of page has no serious accessibility violation", async (browser, dir) => {
+  for (const sample of [sampleCacheRateRun(), sampleSinglePromptRun()]) {
+    const names = await writeReport(diskFiles, { ...sample, dir });
+    for (const dark of [false, true]) {
+      for (const name of names.filter((one) => one.endsWith(".html")).slice(0, 4)) {
+        const { page } = await open(browser, dir, name, { dark });
+        await drawAll(page);
+        assert.deepEqual(await violations(page, axe), [], `${name}, dark: ${dark}`);
+        await page.context().close();
+      }
+    }
+  }
+});
+
+/** What axe-core finds that is serious or critical, as `rule: element`. */
+async function violations(page: Page, source: string): Promise<string[]> {
+  await page.evaluate(source); // Through the debugger: the page's own policy would refuse it.
+  return await page.evaluate(async () => {
+    // deno-lint-ignore no-explicit-any
+    const { violations, passes } = await (globalThis as any).axe.run();
+    if (passes.length < 10) return [`axe checked only ${passes.length} rules`];
+    // deno-lint-ignore no-explicit-any
+    return violations.filter((one: any) => one.impact === "serious" || one.impact === "critical")
+      // deno-lint-ignore no-explicit-any
+      .flatMap((one: any) => one.nodes.map((node: any) => `${one.id}: ${node.html.slice(0, 160)}`));
+  });
+}
