@@ -64,7 +64,9 @@ export interface Emission {
 export interface EngineCounters {
   prefixCacheQueries: number;
   hits: Record<"hbm" | "dram" | "ssd", number>;
+  /** Prompt tokens of requests whose prefill is over, by where they came from. */
   promptTokensComputed: number;
+  promptTokensBySource: { local: number; external: number };
   promptTokens: number;
   generationTokens: number;
   preemptions: number;
@@ -100,6 +102,7 @@ export class Engine {
     prefixCacheQueries: 0,
     hits: { hbm: 0, dram: 0, ssd: 0 },
     promptTokensComputed: 0,
+    promptTokensBySource: { local: 0, external: 0 },
     promptTokens: 0,
     generationTokens: 0,
     preemptions: 0,
@@ -313,9 +316,12 @@ export class Engine {
     this.#append(sequence, token);
     this.counters.generationTokens++;
     if (generated === 0) {
-      this.counters.promptTokens += request.promptTokens;
-      this.counters.promptTokensComputed += request.promptTokens - cached.hbm - cached.dram -
-        cached.ssd;
+      const { counters } = this;
+      const external = cached.dram + cached.ssd;
+      counters.promptTokens += request.promptTokens;
+      counters.promptTokensBySource.local += cached.hbm;
+      counters.promptTokensBySource.external += external;
+      counters.promptTokensComputed += request.promptTokens - cached.hbm - external;
     }
     return {
       id: request.id,

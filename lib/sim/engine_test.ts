@@ -126,6 +126,7 @@ Deno.test("a repeated prompt computes only what the cache does not hold", () => 
     prefixCacheQueries: 500,
     hits: { hbm: 240, dram: 0, ssd: 0 },
     promptTokensComputed: 260,
+    promptTokensBySource: { local: 240, external: 0 },
     promptTokens: 500,
     generationTokens: 2,
     preemptions: 0,

@@ -35,6 +35,7 @@ export interface Piece {
   readonly text: string;
   /** Index of its first token. */
   readonly index: number;
+  readonly tokens: number;
   /** Set in the last piece. */
   readonly finishReason?: "length" | "stop";
   readonly usage?: AnswerUsage;
@@ -78,8 +79,9 @@ export function emptyEvent(context: AnswerContext): string {
 export function pieceEvent(context: AnswerContext, piece: Piece): string {
   const usage = context.faults.has("usage-on-last-choice") ? piece.usage : undefined;
   const reason = finishReason(context, piece.finishReason);
-  const isMiddle = context.faults.has("huge-line") &&
-    piece.index <= context.outputTokens / 2 && piece.index + 1 > context.outputTokens / 2;
+  const middle = Math.floor((context.outputTokens - 1) / 2);
+  const isMiddle = context.faults.has("huge-line") && piece.index <= middle &&
+    piece.index + piece.tokens > middle;
   const extra = isMiddle ? { padding: "x".repeat(HUGE_LINE_BYTES) } : {};
   return deltaEvent(context, delta(context, piece), piece.text, reason, usage, extra);
 }

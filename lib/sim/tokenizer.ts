@@ -8,7 +8,7 @@
  * @module
  */
 
-import { ENGLISH_WORDS } from "./english.ts";
+import { VOCABULARY_WORDS } from "./english.ts";
 
 /** Tokens that no text encodes to. */
 export const SPECIAL_TOKENS = [
@@ -36,7 +36,7 @@ export const VOCABULARY_SIZE = FIRST_WORD_ID + VOCABULARY.length;
 
 function wordTokens(): string[] {
   const forms = new Set<string>();
-  for (const word of ENGLISH_WORDS) {
+  for (const word of VOCABULARY_WORDS) {
     const capital = word.charAt(0).toUpperCase() + word.slice(1);
     for (const form of [word, capital, word.toUpperCase()]) forms.add(" " + form).add(form);
   }

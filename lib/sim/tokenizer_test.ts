@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { ENGLISH_WORDS } from "./english.ts";
+import { VOCABULARY_WORDS } from "./english.ts";
 import {
   decode,
   encode,
@@ -16,7 +16,7 @@ import {
 
 const UNICODE = fc.string({ unit: "grapheme", maxLength: 60 });
 const ENGLISH = fc.array(
-  fc.oneof(fc.constantFrom(...ENGLISH_WORDS), fc.constantFrom(" ", "  ", ", ", "\n", "-", "é")),
+  fc.oneof(fc.constantFrom(...VOCABULARY_WORDS), fc.constantFrom(" ", "  ", ", ", "\n", "-", "é")),
   { maxLength: 40 },
 ).map((parts) => parts.join(""));
 
@@ -38,12 +38,12 @@ Deno.test("encode() never gives a special token", () => {
 });
 
 Deno.test("encode() makes one token of each common word, alone and joined", () => {
-  assert.ok(ENGLISH_WORDS.length > 1500, `${ENGLISH_WORDS.length}`);
-  for (const word of ENGLISH_WORDS) {
+  assert.ok(VOCABULARY_WORDS.length > 1500, `${VOCABULARY_WORDS.length}`);
+  for (const word of VOCABULARY_WORDS) {
     assert.equal(encode(word).length, 1, word);
     assert.equal(encode(" " + word).length, 1, word);
   }
-  const words = fc.array(fc.constantFrom(...ENGLISH_WORDS), { minLength: 1, maxLength: 200 });
+  const words = fc.array(fc.constantFrom(...VOCABULARY_WORDS), { minLength: 1, maxLength: 200 });
   fc.assert(fc.property(words, (list) => {
     assert.equal(encode(list.join(" ")).length, list.length);
     assert.deepEqual([...encode(decode(encode(list.join(" "))))], [...encode(list.join(" "))]);
