@@ -79,8 +79,9 @@ async function observe(context: CachingContext, words: number, label: string): P
   const { api, streamUsage } = context;
   const repeat = await probeRepeat(context, { api, words, label, streamUsage });
   const after = await scrapeOnce(context);
-  const counterHits = hitsBetween(before, after);
-  const enough = (counterHits ?? 0) >= (repeat.promptTokens ?? words) / 4;
+  const size = repeat.promptTokens ?? words;
+  const counterHits = hitsBetween(before, after, size);
+  const enough = (counterHits ?? 0) >= size / 4;
   return {
     repeat,
     ...(counterHits === undefined ? {} : { counterHits }),
@@ -94,15 +95,23 @@ async function scrapeOnce({ access, metricsUrl }: CachingContext): Promise<Serve
   return reply?.status === 200 ? canonicalSeries(parseExposition(reply.text)) : [];
 }
 
+/** Most that three sends of one prompt may count; more tokens than that are someone else's. */
+const OWN_TOKENS = 4;
+
 function hitsBetween(
   before: readonly ServerSeries[],
   after: readonly ServerSeries[],
+  promptTokens: number,
 ): number | undefined {
+  if (before.length === 0) return undefined;
   const [from, to] = [before, after].map((series) =>
     sumByKey(series.filter(({ kind }) => kind === "counter"))
   );
   const deltas = Object.entries(to ?? {}).map(([key, value]) => [key, value - (from?.[key] ?? 0)]);
-  return hitsFromCounters(Object.fromEntries(deltas))?.hitTokens;
+  const hits = hitsFromCounters(Object.fromEntries(deltas));
+  return hits === undefined || hits.queryTokens > promptTokens * OWN_TOKENS
+    ? undefined
+    : hits.hitTokens;
 }
 
 const ENABLE_CACHING: Partial<Record<Engine, string>> = {

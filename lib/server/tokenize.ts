@@ -50,12 +50,21 @@ export async function tokenizeText(
   return await tryTokenize(access, bodyFor(facts, text, special));
 }
 
-/** Token ids of a chat with one message of the user, through the template (vLLM). */
+/**
+ * Token ids of a chat with one message of the user, through the template: vLLM's `/tokenize` takes
+ * messages, llama.cpp has `/apply-template`.
+ */
 export async function tokenizeChat(
   access: ServerAccess,
   facts: Dialect,
   content: string,
 ): Promise<number[] | undefined> {
+  if (facts.engine === "llamacpp") {
+    const body = { messages: [{ role: "user", content }] };
+    const reply = await trySend(access, { path: "/apply-template", body });
+    const prompt = reply?.status === 200 ? asObject(reply.json)?.["prompt"] : undefined;
+    return typeof prompt === "string" ? await tokenizeText(access, facts, prompt, true) : undefined;
+  }
   return await tryTokenize(access, {
     model: facts.model,
     messages: [{ role: "user", content }],
