@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { Emission, EngineRequest } from "./engine.ts";
+import type { Emission, EngineCounters, EngineRequest } from "./engine.ts";
 
 /** What the constants are. */
 export interface ConstantLatency {
@@ -16,13 +16,15 @@ export interface ConstantLatency {
   readonly itlMs: number;
 }
 
-/** Same calls as `Engine`, so that the server drives both alike. */
+/** Same calls as `Engine`, so that the server drives both alike; counts on the same counters. */
 export class ConstantLatencyEngine {
   readonly #latency: ConstantLatency;
+  readonly #counters: EngineCounters;
   readonly #requests = new Map<number, { readonly request: EngineRequest; sent: number }>();
 
-  constructor(latency: ConstantLatency) {
+  constructor(latency: ConstantLatency, counters: EngineCounters) {
     this.#latency = latency;
+    this.#counters = counters;
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -52,6 +54,7 @@ export class ConstantLatencyEngine {
       let dueAtMs = this.#dueAtMs(request, entry.sent);
       while (entry.sent < request.outputTokens && dueAtMs <= nowMs) {
         const index = entry.sent++;
+        this.#count(request, index);
         emissions.push({
           id: request.id,
           atMs: dueAtMs,
@@ -66,6 +69,13 @@ export class ConstantLatencyEngine {
       if (entry.sent === request.outputTokens) this.#requests.delete(request.id);
     }
     return emissions.sort((a, b) => a.atMs - b.atMs);
+  }
+
+  #count({ promptTokens }: EngineRequest, index: number): void {
+    this.#counters.generationTokens++;
+    if (index > 0) return;
+    this.#counters.promptTokens += promptTokens;
+    this.#counters.promptTokensComputed += promptTokens;
   }
 
   #dueAtMs(request: EngineRequest, index: number): number {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConstantLatencyEngine } from "./constant_latency.ts";
-import type { EngineRequest } from "./engine.ts";
+import { type EngineRequest, newCounters } from "./engine.ts";
 
 function request(id: number, arrivedAtMs: number, promptTokens: number): EngineRequest {
   return {
@@ -17,7 +17,8 @@ function request(id: number, arrivedAtMs: number, promptTokens: number): EngineR
 }
 
 Deno.test("ConstantLatencyEngine is as fast for a long prompt in a crowd as for a short one alone", () => {
-  const engine = new ConstantLatencyEngine({ ttftMs: 100, itlMs: 10 });
+  const counters = newCounters();
+  const engine = new ConstantLatencyEngine({ ttftMs: 100, itlMs: 10 }, counters);
   for (let id = 0; id < 50; id++) engine.submit(request(id, id * 3, 1 + id * 1000));
   assert.equal(engine.nextEventAtMs(), 100);
   const emissions = engine.advanceTo(1e6);
@@ -29,10 +30,13 @@ Deno.test("ConstantLatencyEngine is as fast for a long prompt in a crowd as for 
   const times = emissions.map(({ atMs }) => atMs);
   assert.deepEqual(times, [...times].sort((a, b) => a - b));
   assert.equal(engine.nextEventAtMs(), undefined);
+  assert.equal(counters.generationTokens, 150);
+  assert.equal(counters.promptTokens, 50 + 1000 * 49 * 25);
+  assert.equal(counters.promptTokensComputed, counters.promptTokens);
 });
 
 Deno.test("ConstantLatencyEngine gives each token once however often it is asked", () => {
-  const engine = new ConstantLatencyEngine({ ttftMs: 100, itlMs: 10 });
+  const engine = new ConstantLatencyEngine({ ttftMs: 100, itlMs: 10 }, newCounters());
   engine.submit(request(1, 0, 5));
   engine.submit(request(2, 5, 5));
   engine.abort(2);

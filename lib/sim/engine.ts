@@ -72,6 +72,19 @@ export interface EngineCounters {
   preemptions: number;
 }
 
+/** All zero. */
+export function newCounters(): EngineCounters {
+  return {
+    prefixCacheQueries: 0,
+    hits: { hbm: 0, dram: 0, ssd: 0 },
+    promptTokensComputed: 0,
+    promptTokensBySource: { local: 0, external: 0 },
+    promptTokens: 0,
+    generationTokens: 0,
+    preemptions: 0,
+  };
+}
+
 interface Sequence {
   readonly request: EngineRequest;
   readonly keys: number[];
@@ -98,15 +111,7 @@ interface Step {
 
 /** The engine. See the module's text. */
 export class Engine {
-  readonly counters: EngineCounters = {
-    prefixCacheQueries: 0,
-    hits: { hbm: 0, dram: 0, ssd: 0 },
-    promptTokensComputed: 0,
-    promptTokensBySource: { local: 0, external: 0 },
-    promptTokens: 0,
-    generationTokens: 0,
-    preemptions: 0,
-  };
+  readonly counters: EngineCounters = newCounters();
   readonly #settings: EngineSettings;
   readonly #cache: TieredCache;
   readonly #sequences = new Map<number, Sequence>();

@@ -163,12 +163,18 @@ function tokenFamilies({ settings, counters }: MetricsSnapshot): Family[] {
   ];
 }
 
-function tierFamilies({ counters, resident }: MetricsSnapshot): Family[] {
+function tierFamilies({ settings, counters, resident }: MetricsSnapshot): Family[] {
   const labelled = (tokens: TokensByTier) =>
     TIERS.map((tier) => [`,tier="${tier}"`, tokens[tier]] as const);
   return [
     counter("kvmark_sim:tier_hit_tokens", "Found in each tier.", ...labelled(counters.hits)),
     gauge("kvmark_sim:tier_resident_tokens", "Kept in each tier.", ...labelled(resident)),
+    ...TIERS.map((tier) =>
+      gauge(`kvmark_sim:${tier}_capacity_tokens`, "Size of the tier.", [
+        "",
+        settings[`${tier}Tokens`],
+      ])
+    ),
   ];
 }
 

@@ -44,6 +44,7 @@ Deno.test("formatMetrics() is read by a Prometheus parser, with vLLM's names and
   assert.equal(value("vllm:kv_cache_usage_perc"), 0.25);
   assert.equal(value("kvmark_sim:tier_hit_tokens_total", { tier: "ssd" }), 100);
   assert.equal(value("vllm:request_success_total", { finished_reason: "abort" }), 7);
+  assert.equal(value("kvmark_sim:dram_capacity_tokens"), 1600);
   const info = sample("vllm:cache_config_info")?.labels;
   assert.equal(info?.num_gpu_blocks, "100");
   assert.equal(info?.block_size, "16");
