@@ -103,9 +103,7 @@ export class Answer {
     this.#pending.push(text);
     this.#texts.push(text);
     const cutAfter = Math.max(1, Math.floor(generation.outputTokens / 2));
-    const cut = this.#received < cutAfter || emission.isLast && cutAfter < this.#received
-      ? undefined
-      : this.#cutFault();
+    const cut = this.#received < cutAfter ? undefined : this.#cutFault();
     if (!generation.stream) {
       if (cut !== undefined || emission.isLast) this.#sendBody(emission, cut);
       return;

@@ -22,6 +22,7 @@ export interface TruthEntry {
   readonly stream: boolean;
   /** The request's headers were read. TTFT is counted from here. */
   readonly receivedEpochMs: number;
+  /** 0 if the client left before its request was complete. */
   readonly status: number;
   readonly promptTokens?: number;
   /** Hash of all tokens of the prompt. */
