@@ -266,6 +266,13 @@ export interface CounterHits {
   readonly hitTokens: number;
   /** The counters that this rests on. */
   readonly source: string;
+  /**
+   * Prompt tokens by a counter of their own, where there is one. vLLM before the fix of July 2026
+   * (#43736, #48860) looks a waiting request up again and again and counts each time, queries and
+   * hits alike; then `queryTokens` is more than this, and the rate is that of the requests that
+   * waited longest.
+   */
+  readonly promptTokens?: number;
 }
 
 /**
@@ -328,6 +335,7 @@ function fromPrefixCache(deltas: Deltas): CounterHits | undefined {
     queryTokens: prefixQueries,
     hitTokens: prefixHits + (externalHits ?? 0),
     source: "prefix cache queries and hits",
+    ...(deltas["promptTokens"] === undefined ? {} : { promptTokens: deltas["promptTokens"] }),
   };
 }
 

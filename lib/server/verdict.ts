@@ -4,7 +4,7 @@
  * @module
  */
 
-import { KvmarkError } from "../errors.ts";
+import { explainDeficit, explainExcess, explainMissing } from "./verdict_causes.ts";
 import type { Engine } from "./facts.ts";
 
 /** Why a verdict is what it is. */
@@ -22,7 +22,10 @@ export type VerdictCause =
   | "no-source"
   | "unexplained";
 
-/** What is known about the hits of one cell. Rates are token-weighted, in percent of the prompt tokens. */
+/**
+ * What is known about the hits of one cell. Rates are token-weighted, in percent of the prompt
+ * tokens; the rates of usage and of the counters must be of the same requests.
+ */
 export interface HitEvidence {
   readonly nominalPercent: number;
   /** What the prompts allow: Σ achievable / Σ prompt tokens. */
@@ -33,14 +36,17 @@ export interface HitEvidence {
   readonly reportedPercent?: number;
   /** Hits of all tiers / queries, by the delta of the server's counters. */
   readonly counterPercent?: number;
-  /** Prompt tokens that the counters saw, over those that the cell sent; 1 if it was alone. */
+  /** Tokens that the cache was asked for, by the counters that `counterPercent` rests on. */
   readonly counterQueryTokens?: number;
+  /** Prompt tokens that the server counted, by a counter of its own. */
+  readonly counterPromptTokens?: number;
   /** Prompt tokens that kvmark sent while the counters were watched. */
   readonly sentPromptTokens?: number;
   /** Requests that succeeded. */
   readonly requests: number;
   /** Mean prompt tokens of a request. */
   readonly promptTokens: number;
+  /** As the server states it, or as found by experiment; absent if unknown. */
   readonly blockTokens?: number;
   readonly chunkTokens: number;
   /** Tokens of BOS and template before the content: shared by every prompt. */
@@ -50,16 +56,20 @@ export interface HitEvidence {
   readonly workingSetTokens?: number;
   /** All tiers together, as far as known. */
   readonly capacityTokens?: number;
-  /** Medians at the same context size and concurrency: without hits, and in this cell. */
+  /**
+   * Median TTFT without hits at the same context size and the same concurrency as the cell's own
+   * median. Leave both out if there is no such cell: near a TTFT limit all medians are alike.
+   */
   readonly coldTtftMs?: number;
   readonly medianTtftMs?: number;
   readonly engine: Engine;
-  readonly engineVersion?: string;
   /** State of the capability `prefixCaching`. */
   readonly prefixCaching: "yes" | "no" | "unknown";
   /** State of the capability `cachedTokens`, and what would switch it on. */
   readonly cachedTokens: "yes" | "no" | "unknown";
   readonly enableCachedTokens?: string;
+  /** True if a prompt that was never sent before was reported as cached (`ServerFacts`). */
+  readonly cachedTokensDisproved?: boolean;
 }
 
 /** The verdict on one cell. */
@@ -77,7 +87,190 @@ export interface HitVerdict {
   readonly notes: readonly string[];
 }
 
+/** A cause, before it becomes part of a verdict. */
+export interface Cause {
+  readonly causeCode: VerdictCause;
+  readonly cause: string;
+}
+
+/** The evidence and what follows from it at once. */
+export interface Judged extends HitEvidence {
+  readonly observedPercent: number;
+  readonly observedBy: "usage" | "counters";
+  readonly tolerancePercent: number;
+  /** The counters saw more prompt tokens than kvmark sent. */
+  readonly otherTraffic: boolean;
+  /** The counters counted requests more than once. */
+  readonly overcounted: boolean;
+}
+
+/** Block that is allowed for where the server does not state one. */
+const UNSTATED_BLOCK_TOKENS = 64;
+/** Rates are printed with one decimal; this much is rounding. */
+const ROUNDING_PERCENT = 0.05;
+/** Requests at the edges of the window are counted by one side only. */
+const EDGE_SHARE = 0.02;
+/** Usage and counters of one set of requests may be this far apart, for the same reason. */
+const SOURCES_PERCENT = 5;
+
 /** Judges the hit rate of one cell. */
-export function judgeHitRate(_evidence: HitEvidence): HitVerdict {
-  throw new KvmarkError("internal", "judgeHitRate is not written yet");
+export function judgeHitRate(evidence: HitEvidence): HitVerdict {
+  const tolerancePercent = toleranceOf(evidence);
+  const otherTraffic = sawOtherTraffic(evidence);
+  const overcounted = countsTwice(evidence);
+  const notes = notesOf(evidence, otherTraffic, overcounted);
+  const observed = evidence.requests > 0 ? observe(evidence) : undefined;
+  if (observed === undefined) {
+    return { verdict: "unchecked", tolerancePercent, notes, ...explainMissing(evidence) };
+  }
+  const judged: Judged = { ...evidence, ...observed, tolerancePercent, otherTraffic, overcounted };
+  const base = { ...observed, tolerancePercent, notes };
+  if (observed.observedBy === "counters") {
+    const unusable = unusableCounters(judged);
+    if (unusable !== undefined) return { ...base, verdict: "unchecked", ...unusable };
+  }
+  const deviation = observed.observedPercent - evidence.achievablePercent;
+  if (Math.abs(deviation) > tolerancePercent) {
+    const cause = deviation < 0 ? explainDeficit(judged) : explainExcess(judged);
+    return { ...base, verdict: "differs", ...cause };
+  }
+  const contradiction = contradictionOf(judged);
+  if (contradiction !== undefined) return { ...base, verdict: "differs", ...contradiction };
+  return {
+    ...base,
+    verdict: "confirmed",
+    causeCode: "as-intended",
+    cause:
+      `The ${observed.observedBy === "usage" ? "usage of the requests" : "server's counters"}` +
+      ` and the prompts agree within ${tolerancePercent.toFixed(1)} points.`,
+  };
+}
+
+function observe(
+  { reportedPercent, counterPercent }: HitEvidence,
+): { observedPercent: number; observedBy: "usage" | "counters" } | undefined {
+  if (reportedPercent !== undefined) {
+    return { observedPercent: reportedPercent, observedBy: "usage" };
+  }
+  return counterPercent === undefined
+    ? undefined
+    : { observedPercent: counterPercent, observedBy: "counters" };
+}
+
+/** One block per request. */
+function toleranceOf({ blockTokens, promptTokens }: HitEvidence): number {
+  const block = blockTokens ?? UNSTATED_BLOCK_TOKENS;
+  return Math.min(100, 100 * block / Math.max(1, promptTokens)) + ROUNDING_PERCENT;
+}
+
+/**
+ * More prompt tokens than were sent, beyond the edges of the window. Queries tell it only where no
+ * counter of prompt tokens is there: queries of one request may be counted again and again.
+ */
+function sawOtherTraffic(evidence: HitEvidence): boolean {
+  const seen = evidence.counterPromptTokens ?? evidence.counterQueryTokens;
+  const sent = evidence.sentPromptTokens;
+  if (seen === undefined || sent === undefined) return false;
+  return seen > sent * (1 + EDGE_SHARE) + evidence.promptTokens;
+}
+
+function countsTwice({ counterQueryTokens, counterPromptTokens, promptTokens }: HitEvidence) {
+  if (counterQueryTokens === undefined || counterPromptTokens === undefined) return false;
+  return counterQueryTokens > counterPromptTokens * (1 + EDGE_SHARE) + promptTokens;
+}
+
+function unusableCounters(judged: Judged): Cause | undefined {
+  if (judged.otherTraffic) {
+    return {
+      causeCode: "other-traffic",
+      cause: "Another client used the server: its counters hold more prompt tokens than were sent.",
+    };
+  }
+  if (judged.overcounted) {
+    return {
+      causeCode: "known-counter-fault",
+      cause: "The server counts waiting requests more than once (vLLM #43736, fixed by #48860).",
+    };
+  }
+  return undefined;
+}
+
+/** A rate that is as intended, and yet cannot be true. */
+function contradictionOf(judged: Judged): Cause | undefined {
+  const { observedPercent, counterPercent, achievablePercent, tolerancePercent } = judged;
+  if (judged.cachedTokensDisproved === true && judged.observedBy === "usage") {
+    return {
+      causeCode: "counter-lies",
+      cause: "The server reports cached tokens for prompts that it has never seen.",
+    };
+  }
+  const trusted = !judged.otherTraffic && !judged.overcounted;
+  if (judged.observedBy === "usage" && counterPercent !== undefined && trusted) {
+    const apart = Math.abs(counterPercent - observedPercent);
+    if (apart > Math.max(SOURCES_PERCENT, 2 * tolerancePercent)) {
+      return {
+        causeCode: "counter-lies",
+        cause: `Usage says ${rate(observedPercent)}, the server's counters ${
+          rate(counterPercent)
+        }: one of them is wrong.`,
+      };
+    }
+  }
+  return contradictedByTimes(judged, achievablePercent);
+}
+
+function contradictedByTimes(judged: Judged, achievablePercent: number): Cause | undefined {
+  const ratio = ttftRatio(judged);
+  if (ratio === undefined) return undefined;
+  if (judged.observedPercent >= 30 && ratio >= 0.95) {
+    return {
+      causeCode: "counter-lies",
+      cause: `${rate(judged.observedPercent)} is reported as reused, but TTFT is ` +
+        `${rate(100 * ratio)} of a cold one: the count is wrong, or loading takes as long as ` +
+        "computing.",
+    };
+  }
+  return judged.observedPercent < 5 && achievablePercent < 5 && ratio < 0.5
+    ? {
+      causeCode: "counter-lies",
+      cause: `No hits are reported, but TTFT is ${rate(100 * ratio)} of a cold one.`,
+    }
+    : undefined;
+}
+
+/** Median TTFT of the cell over that of cold requests. */
+export function ttftRatio({ coldTtftMs, medianTtftMs }: HitEvidence): number | undefined {
+  if (coldTtftMs === undefined || medianTtftMs === undefined || coldTtftMs <= 0) return undefined;
+  return medianTtftMs / coldTtftMs;
+}
+
+/** A rate as it stands in a sentence. */
+export function rate(percent: number): string {
+  return `${Number(percent.toFixed(1))} %`;
+}
+
+function notesOf(evidence: HitEvidence, otherTraffic: boolean, overcounted: boolean): string[] {
+  const { nominalPercent, achievablePercent, blockTokens, chunkTokens, engine } = evidence;
+  const notes: string[] = [];
+  if (Math.abs(nominalPercent - achievablePercent) > 1) {
+    const blocks = blockTokens === undefined ? "" : ` and blocks of ${blockTokens}`;
+    notes.push(
+      `Chunks of ${chunkTokens} tokens${blocks} make ${rate(achievablePercent)} of ${
+        rate(nominalPercent)
+      }.`,
+    );
+  }
+  if (blockTokens === undefined && evidence.reportedPercent !== undefined) {
+    notes.push(
+      `The block size is unknown; ${UNSTATED_BLOCK_TOKENS} tokens a request are allowed for.`,
+    );
+  }
+  if (otherTraffic && evidence.reportedPercent !== undefined) {
+    notes.push("Another client used the server meanwhile; its counters are not used.");
+  }
+  if (overcounted && evidence.reportedPercent !== undefined) {
+    const known = engine === "vllm" ? " (vLLM #43736, fixed by #48860)" : "";
+    notes.push(`The counters count waiting requests more than once${known}; they are not used.`);
+  }
+  return notes;
 }
