@@ -1,11 +1,24 @@
 /**
  * Records and summaries as rows of the tables: instants become Unix seconds, durations seconds.
  *
+ * What is not known is an empty cell. A failed request keeps what did happen to it: a row with an
+ * `error_kind` may have a TTFT, and no statistic is taken over such rows.
+ *
  * @module
  */
 
 import type { PeriodKind } from "../load/controller.ts";
-import type { CellSummary, PeriodSummary } from "../metrics/summary.ts";
+import {
+  decodeRatePerSec,
+  dueToSentMs,
+  generationMs,
+  readGapsMs,
+  tpotMs,
+  ttftMs,
+  ttltMs,
+} from "../metrics/durations.ts";
+import { mean } from "../metrics/intervals.ts";
+import type { CellSummary, Figures, LatencySpread, PeriodSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
 import type { DetailRow, PhaseRow, SinglePromptRow, SummaryRow } from "../results/schema.ts";
 
@@ -22,9 +35,48 @@ export interface HitRateVerdict {
   readonly cause?: string;
 }
 
+/** A row while it is built: values that are not known are there as `undefined`. */
+type Draft<R> = { [K in keyof R]: R[K] | undefined };
+
 /** The row of a request. @param wallOffsetMs Wall clock minus monotonic clock. */
-export function detailRow(_record: RequestRecord, _wallOffsetMs: number): DetailRow {
-  throw new Error("unfinished");
+export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRow {
+  const { labels, plan, usage } = record;
+  const gaps = readGapsMs(record);
+  const draft: Draft<DetailRow> = {
+    request_id: record.requestId,
+    phase_id: labels.periodId,
+    ...whereOf(labels),
+    cached_tokens: plan.sharedTokens,
+    unique_tokens: plan.promptTokens - plan.sharedTokens,
+    output_tokens: record.outputTokens,
+    ttft: seconds(ttftMs(record)),
+    ttlt: seconds(ttltMs(record)),
+    generation_time: seconds(generationMs(record)),
+    total_time: seconds(record.endAtMs - record.sentAtMs),
+    launch_time: seconds(record.sentAtMs + wallOffsetMs),
+    finish_time: seconds(record.endAtMs + wallOffsetMs),
+    concurrency_level: labels.concurrency,
+    itl: seconds(mean(gaps)),
+    max_itl: seconds(gaps.length === 0 ? undefined : gaps.reduce((a, b) => Math.max(a, b))),
+    tpot: seconds(tpotMs(record)),
+    due_to_sent_ms: dueToSentMs(record),
+    headers_ms: record.headersAtMs === undefined ? undefined : record.headersAtMs - record.sentAtMs,
+    content_reads: record.contentReadsAtMs.length,
+    content_chunks: record.contentChunks,
+    prompt_index: labels.promptIndex,
+    achievable_cached_tokens: plan.achievableTokens,
+    reported_prompt_tokens: usage?.promptTokens,
+    reported_cached_tokens: usage?.cachedTokens,
+    output_tokens_source: record.outputTokensSource,
+    finish_reason: record.finishReason,
+    http_status: record.status,
+    error_kind: record.failure?.kind,
+    error: oneLine(record.failure?.message),
+    ramp_in: yes(record.rampIn),
+    worker: record.worker,
+    endpoint: baseUrl(record.url),
+  };
+  return filled(draft);
 }
 
 /** What {@linkcode phaseRow} cannot take from the period itself. */
@@ -36,15 +88,48 @@ export interface PhaseExtras {
   readonly atPeak?: boolean;
 }
 
-/** The row of a period. */
+/** The row of a period. The binary search of the ramp is of type `RAMP`, as in the Python suite. */
 export function phaseRow(
-  _kind: PeriodKind | "WARMUP",
-  _labels: CellLabels,
-  _outcome: PeriodOutcome,
-  _summary: PeriodSummary,
-  _extras: PhaseExtras,
+  kind: PeriodKind | "WARMUP",
+  labels: CellLabels,
+  outcome: PeriodOutcome,
+  summary: PeriodSummary,
+  extras: PhaseExtras,
 ): PhaseRow {
-  throw new Error("unfinished");
+  const { client } = summary;
+  const draft: Draft<PhaseRow> = {
+    phase_type: kind === "RAMP_REFINE" ? "RAMP" : kind,
+    phase_id: outcome.periodId,
+    ...whereOf(labels),
+    concurrency_level: outcome.concurrency,
+    start_time: seconds(outcome.startAtMs + extras.wallOffsetMs),
+    end_time: seconds(outcome.drainedAtMs + extras.wallOffsetMs),
+    duration: seconds(summary.windowMs),
+    num_requests_launched: summary.launched,
+    num_requests_completed: summary.succeeded,
+    drain_s: seconds(summary.drainMs),
+    num_requests_failed: summary.failed,
+    failure_kinds: failureText(summary),
+    ...ratesOf(summary),
+    measured_ttft: seconds(extras.measuredTtftMs),
+    avg_ttft: seconds(summary.ttft.meanMs),
+    p95_ttft: seconds(summary.ttft.p95Ms),
+    max_ttft: seconds(summary.ttft.maxMs),
+    avg_output_tokens: summary.decodeRate.meanPerSec,
+    decision: extras.decision?.action,
+    decision_reason: extras.decision?.reason,
+    at_peak: yes(extras.atPeak),
+    due_to_sent_p99_ms: client.dueToSentP99Ms,
+    due_to_sent_max_ms: client.dueToSentMaxMs,
+    event_loop_lag_p99_ms: client.eventLoopLagP99Ms,
+    event_loop_lag_max_ms: client.eventLoopLagMaxMs,
+    client_cpu_cores: client.cpuCores,
+    received_bytes: client.receivedBytes,
+    connections_opened: client.connectionsOpened,
+    retries: client.retries,
+    client_limited: yes(summary.clientLimited),
+  };
+  return filled(draft);
 }
 
 /** What {@linkcode summaryRow} cannot take from the summary itself. */
@@ -56,13 +141,53 @@ export interface SummaryExtras {
   readonly verdict?: HitRateVerdict;
 }
 
-/** The row of a cell. Without a summary (no period succeeded) only the labels are filled. */
+/** The row of a cell. Without a summary (no period was run) only labels and extras are filled. */
 export function summaryRow(
-  _labels: CellLabels,
-  _summary: CellSummary | undefined,
-  _extras: SummaryExtras,
+  labels: CellLabels,
+  summary: CellSummary | undefined,
+  extras: SummaryExtras,
 ): SummaryRow {
-  throw new Error("unfinished");
+  const draft: Draft<SummaryRow> = {
+    ...whereOf(labels),
+    model: extras.model,
+    ...(summary === undefined ? {} : cellFigures(summary)),
+    hit_rate_verdict: extras.verdict?.verdict,
+    hit_rate_cause: extras.verdict?.cause,
+    peak_reason: extras.peakReason,
+    ttft_limit: seconds(extras.ttftLimitMs),
+    ttft_metric: extras.ttftMetric,
+  };
+  return filled(draft);
+}
+
+function cellFigures(summary: CellSummary): Draft<SummaryRow> {
+  const { client } = summary;
+  return {
+    ...ratesOf(summary),
+    ...spread("ttft", summary.ttft),
+    max_ttft: seconds(summary.ttft.maxMs),
+    ...spread("ttlt", summary.ttlt),
+    avg_output_tokens: summary.decodeRate.meanPerSec,
+    ...spread("itl", summary.itl),
+    ...spread("tpot", summary.tpot),
+    peak_concurrency: summary.concurrency,
+    total_requests: summary.succeeded,
+    test_duration: seconds(summary.windowMs),
+    failed_requests: summary.failed,
+    failure_kinds: failureText(summary),
+    achievable_hit_rate: summary.achievableHitRatePercent,
+    observed_hit_rate: summary.observedHitRatePercent,
+    p95_ttft_from_due: seconds(summary.ttftFromDue.p95Ms),
+    min_input_tokens_per_sec: summary.minInputTokensPerSec,
+    max_input_tokens_per_sec: summary.maxInputTokensPerSec,
+    periods_at_peak: summary.periods,
+    multi_token_chunks: summary.multiTokenChunks,
+    output_tokens_source: summary.outputTokensSource,
+    due_to_sent_p99_ms: client.dueToSentP99Ms,
+    event_loop_lag_p99_ms: client.eventLoopLagP99Ms,
+    client_cpu_cores: client.cpuCores,
+    client_limited: yes(summary.clientLimited),
+  };
 }
 
 /** What {@linkcode singlePromptRow} cannot take from the record itself. */
@@ -74,10 +199,94 @@ export interface SinglePromptExtras {
   readonly verdict?: HitRateVerdict["verdict"];
 }
 
-/** The row of a single-prompt request. */
+/** The row of a single-prompt request. Prompt tokens are the server's count, or absent. */
 export function singlePromptRow(
-  _record: RequestRecord,
-  _extras: SinglePromptExtras,
+  record: RequestRecord,
+  extras: SinglePromptExtras,
 ): SinglePromptRow {
-  throw new Error("unfinished");
+  const draft: Draft<SinglePromptRow> = {
+    context_size: record.labels.contextSizeTokens,
+    iteration: extras.iteration,
+    prompt_type: extras.promptType,
+    prompt_tokens: record.usage?.promptTokens,
+    completion_tokens: record.outputTokens,
+    ttft: seconds(ttftMs(record)),
+    generation_time: seconds(generationMs(record)),
+    total_time: seconds(record.endAtMs - record.sentAtMs),
+    output_tokens_per_sec: decodeRatePerSec(record),
+    ttlt: seconds(ttltMs(record)),
+    tpot: seconds(tpotMs(record)),
+    prompt_index: record.labels.promptIndex,
+    reported_cached_tokens: record.usage?.cachedTokens,
+    achievable_cached_tokens: record.plan.achievableTokens,
+    hit_verdict: extras.verdict,
+    due_to_sent_ms: dueToSentMs(record),
+    launch_time: seconds(record.sentAtMs + extras.wallOffsetMs),
+    error_kind: record.failure?.kind,
+    error: oneLine(record.failure?.message),
+    request_id: record.requestId,
+  };
+  return filled(draft);
+}
+
+function whereOf(labels: CellLabels) {
+  return {
+    context_size: labels.contextSizeTokens,
+    working_set_size: labels.workingSetTokens,
+    cache_hit_rate: labels.hitRatePercent,
+  };
+}
+
+function ratesOf(figures: Figures) {
+  return {
+    input_tokens_per_sec: figures.inputTokensPerSec,
+    output_tokens_per_sec: figures.outputTokensPerSec,
+    computed_tokens_per_sec: figures.computedTokensPerSec,
+    reused_tokens_per_sec: figures.reusedTokensPerSec,
+  };
+}
+
+type SpreadColumns<Name extends string> = {
+  [K in `${"avg" | "median" | "p95" | "p99"}_${Name}`]: number | undefined;
+};
+
+function spread<const Name extends string>(name: Name, one: LatencySpread): SpreadColumns<Name> {
+  return {
+    [`avg_${name}`]: seconds(one.meanMs),
+    [`median_${name}`]: seconds(one.medianMs),
+    [`p95_${name}`]: seconds(one.p95Ms),
+    [`p99_${name}`]: seconds(one.p99Ms),
+  } as SpreadColumns<Name>;
+}
+
+/** `timeout:2 http_status:1`, the most frequent first; absent where nothing failed. */
+function failureText({ failureKinds }: Figures): string | undefined {
+  const kinds = Object.entries(failureKinds)
+    .sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  return kinds.length === 0 ? undefined : kinds.map(([kind, n]) => `${kind}:${n}`).join(" ");
+}
+
+function seconds(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : ms / 1000;
+}
+
+function yes(flag: boolean | undefined): "yes" | undefined {
+  return flag === true ? "yes" : undefined;
+}
+
+function oneLine(text: string | undefined): string | undefined {
+  return text?.replace(/\s+/g, " ").trim();
+}
+
+/** The base URL of a route, without a user name or password. */
+function baseUrl(route: string): string | undefined {
+  if (!URL.canParse(route)) return undefined;
+  const { origin, pathname } = new URL(route);
+  return origin + pathname.replace(/\/v1\/.*$/, "").replace(/\/+$/, "");
+}
+
+/** Leaves out what is not known. */
+function filled<R>(draft: Draft<R>): R {
+  const entries = Object.entries(draft as Record<string, unknown>);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as R;
 }

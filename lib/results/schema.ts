@@ -32,8 +32,10 @@ function text<const Name extends string>(name: Name, doc: string) {
   return { name, type: "text", unit: "", doc, python: false } as const;
 }
 
-function python<const C extends Column>(column: C) {
-  return { ...column, python: true } as const;
+function python<const C extends Column>(
+  column: C,
+): Omit<C, "python"> & { readonly python: true } {
+  return { ...column, python: true };
 }
 
 /** Where a row belongs; first columns of every table. */
