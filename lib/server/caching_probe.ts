@@ -36,6 +36,7 @@ export interface CachingFindings {
     readonly recompute: Capability;
   };
   readonly absentMeansZero: boolean;
+  readonly disproved: boolean;
 }
 
 const FIRST_WORDS = 300;
@@ -64,7 +65,13 @@ export async function probeCaching(context: CachingContext): Promise<CachingFind
       recompute: await recomputeCapability(context, repeat),
     },
     absentMeansZero: reported && repeat.coldCachedTokens === undefined && wasReused(repeat),
+    disproved: isDisproved(repeat),
   };
+}
+
+/** No prompt begins like a new one for a quarter of its length. */
+function isDisproved({ coldCachedTokens, promptTokens, words }: RepeatProbe): boolean {
+  return (coldCachedTokens ?? 0) >= (promptTokens ?? words) / 4;
 }
 
 interface Observed {
@@ -136,7 +143,10 @@ function cachingCapability(context: CachingContext, seen: Observed): Capability 
     return yes(`the counters gained ${counterHits} hits over repeats of ${size} tokens`);
   }
   if (stated?.on === false) return no(stated.evidence, enable);
-  if (repeat.warmCachedTokens !== undefined) {
+  if (isDisproved(repeat) && counterHits === undefined) {
+    return unknown("the reported counts are not true, and no counters tell");
+  }
+  if (!isDisproved(repeat) && repeat.warmCachedTokens !== undefined) {
     const cached = repeat.warmCachedTokens;
     return no(`a repeated prompt of ${size} tokens reports ${cached} as cached`, enable);
   }
@@ -164,6 +174,12 @@ function cachedTokensCapability(
   const enable = ENABLE_CACHED_TOKENS[context.engine];
   const where = context.streamUsage ? "the usage of the stream" : "the usage of the answer";
   if (repeat.refused !== undefined) return unknown("the repeated prompt was refused");
+  if (isDisproved(repeat)) {
+    const size = repeat.promptTokens ?? repeat.words;
+    return no(
+      `a prompt never sent before is reported with ${repeat.coldCachedTokens} of ${size} cached`,
+    );
+  }
   if (repeat.warmCachedTokens !== undefined) {
     const cold = repeat.coldCachedTokens ?? "no count";
     const evidence = `${where} reports ${cold} cold and ${repeat.warmCachedTokens} repeated`;

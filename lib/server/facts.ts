@@ -111,6 +111,11 @@ export interface ServerFacts {
    * absent count of a successful request means none. Only set where a probe has seen both.
    */
   readonly cachedTokensAbsentMeansZero: boolean;
+  /**
+   * True if a prompt that was never sent before was reported as cached for the most part: the
+   * count is not of what is reused, and must not be believed.
+   */
+  readonly cachedTokensDisproved: boolean;
   /** Where the Prometheus text is; absent if there is none. */
   readonly metricsUrl?: string;
   /** Chunk of an LMCache that serves this engine; hits shorter than it do not count there. */

@@ -299,6 +299,7 @@ function factsOf(
     evidence,
     capabilities,
     cachedTokensAbsentMeansZero: findings.absentMeansZero,
+    cachedTokensDisproved: findings.disproved,
     notes,
     ...(detected.version === undefined ? {} : { engineVersion: detected.version }),
     ...(served?.root === undefined ? {} : { modelRoot: served.root }),

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Cause, type HitEvidence, type Judged, rate, ttftRatio } from "./verdict.ts";
+import { type Cause, type HitEvidence, type Judged, rate, ttftRatio } from "./verdict_evidence.ts";
 
 /** Why there is no rate to judge. */
 export function explainMissing(evidence: HitEvidence): Cause {
@@ -32,7 +32,7 @@ export function explainDeficit(judged: Judged): Cause {
 }
 
 function cachingOff(judged: Judged): Cause | undefined {
-  if (judged.prefixCaching === "no") {
+  if (judged.prefixCaching === "no" && judged.observedPercent <= judged.tolerancePercent) {
     return { causeCode: "caching-off", cause: "The server does not reuse its KV cache." };
   }
   const nothing = judged.observedPercent < 0.05;

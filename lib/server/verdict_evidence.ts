@@ -1,0 +1,115 @@
+/**
+ * What a verdict starts from and what it is: types, and how rates are put into sentences.
+ *
+ * @module
+ */
+
+import type { Engine } from "./facts.ts";
+
+/** Why a verdict is what it is. */
+export type VerdictCause =
+  | "as-intended"
+  | "caching-off"
+  | "flag-missing"
+  | "block-rounding"
+  | "template-tokens"
+  | "eviction"
+  | "other-traffic"
+  | "known-counter-fault"
+  | "counter-lies"
+  | "not-unique"
+  | "no-source"
+  | "unexplained";
+
+/**
+ * What is known about the hits of one cell. Rates are token-weighted, in percent of the prompt
+ * tokens; the rates of usage and of the counters must be of the same requests.
+ */
+export interface HitEvidence {
+  readonly nominalPercent: number;
+  /** What the prompts allow: Σ achievable / Σ prompt tokens. */
+  readonly achievablePercent: number;
+  /** What an LRU cache of the known capacity would have hit (`lru.ts`). */
+  readonly theoreticalPercent?: number;
+  /** Σ cached / Σ prompt tokens of the requests of the cell, as reported per request. */
+  readonly reportedPercent?: number;
+  /** Hits of all tiers / queries, by the delta of the server's counters. */
+  readonly counterPercent?: number;
+  /** Tokens that the cache was asked for, by the counters that `counterPercent` rests on. */
+  readonly counterQueryTokens?: number;
+  /** Prompt tokens that the server counted, by a counter of its own. */
+  readonly counterPromptTokens?: number;
+  /** Prompt tokens that kvmark sent while the counters were watched. */
+  readonly sentPromptTokens?: number;
+  /** Requests that succeeded. */
+  readonly requests: number;
+  /** Mean prompt tokens of a request. */
+  readonly promptTokens: number;
+  /** As the server states it, or as found by experiment; absent if unknown. */
+  readonly blockTokens?: number;
+  readonly chunkTokens: number;
+  /** Tokens of BOS and template before the content: shared by every prompt. */
+  readonly overheadBeforeTokens?: number;
+  /** Greatest common divisor of the cached tokens that the requests reported. */
+  readonly cachedTokensGcd?: number;
+  readonly workingSetTokens?: number;
+  /** All tiers together, as far as known. */
+  readonly capacityTokens?: number;
+  /**
+   * Median TTFT without hits at the same context size and the same concurrency as the cell's own
+   * median. Leave both out if there is no such cell: near a TTFT limit all medians are alike.
+   */
+  readonly coldTtftMs?: number;
+  readonly medianTtftMs?: number;
+  readonly engine: Engine;
+  /** State of the capability `prefixCaching`. */
+  readonly prefixCaching: "yes" | "no" | "unknown";
+  /** State of the capability `cachedTokens`, and what would switch it on. */
+  readonly cachedTokens: "yes" | "no" | "unknown";
+  readonly enableCachedTokens?: string;
+  /** True if a prompt that was never sent before was reported as cached (`ServerFacts`). */
+  readonly cachedTokensDisproved?: boolean;
+}
+
+/** The verdict on one cell. */
+export interface HitVerdict {
+  readonly verdict: "confirmed" | "differs" | "unchecked";
+  readonly causeCode: VerdictCause;
+  /** One sentence for people: the likeliest cause. */
+  readonly cause: string;
+  /** The rate that the verdict rests on. */
+  readonly observedPercent?: number;
+  readonly observedBy?: "usage" | "counters";
+  /** Deviation from the achievable rate that still counts as confirmed, in percentage points. */
+  readonly tolerancePercent: number;
+  /** Further findings, whole sentences. */
+  readonly notes: readonly string[];
+}
+
+/** A cause, before it becomes part of a verdict. */
+export interface Cause {
+  readonly causeCode: VerdictCause;
+  readonly cause: string;
+}
+
+/** The evidence and what follows from it at once. */
+export interface Judged extends HitEvidence {
+  readonly observedPercent: number;
+  readonly observedBy: "usage" | "counters";
+  readonly tolerancePercent: number;
+  /** The counters saw more prompt tokens than kvmark sent. */
+  readonly otherTraffic: boolean;
+  /** The counters counted requests more than once. */
+  readonly overcounted: boolean;
+}
+
+/** Median TTFT of the cell over that of cold requests. */
+export function ttftRatio({ coldTtftMs, medianTtftMs }: HitEvidence): number | undefined {
+  if (coldTtftMs === undefined || medianTtftMs === undefined || coldTtftMs <= 0) return undefined;
+  return medianTtftMs / coldTtftMs;
+}
+
+/** A rate as it stands in a sentence. */
+export function rate(percent: number): string {
+  return `${Number(percent.toFixed(1))} %`;
+}

@@ -1,0 +1,253 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { type HitEvidence, judgeHitRate } from "./verdict.ts";
+
+/** 50 % of 4000 tokens in chunks of 256, blocks of 16: 1792 tokens = 44.8 %. */
+const GOOD: HitEvidence = {
+  nominalPercent: 50,
+  achievablePercent: 44.8,
+  reportedPercent: 44.8,
+  requests: 40,
+  promptTokens: 4000,
+  blockTokens: 16,
+  chunkTokens: 256,
+  engine: "vllm",
+  prefixCaching: "yes",
+  cachedTokens: "yes",
+};
+
+function judge(changes: Partial<HitEvidence>) {
+  return judgeHitRate({ ...GOOD, ...changes });
+}
+
+function without(...names: readonly (keyof HitEvidence)[]): HitEvidence {
+  const left = Object.entries(GOOD).filter(([name]) =>
+    !(names as readonly string[]).includes(name)
+  );
+  return Object.fromEntries(left) as unknown as HitEvidence;
+}
+
+function outcome({ verdict, causeCode }: ReturnType<typeof judgeHitRate>) {
+  return [verdict, causeCode];
+}
+
+Deno.test("judgeHitRate() confirms what agrees within one block per request, not more", () => {
+  for (const reportedPercent of [44.8, 44.4, 45.2]) {
+    assert.deepEqual(outcome(judge({ reportedPercent })), ["confirmed", "as-intended"]);
+  }
+  assert.equal(judge({ reportedPercent: 44.3 }).verdict, "differs");
+  assert.equal(judge({ reportedPercent: 45.3 }).verdict, "differs");
+});
+
+Deno.test("judgeHitRate() says how far the chunks are from the nominal rate", () => {
+  assert.match(judge({}).notes.join(), /256 tokens and blocks of 16 make 44.8 % of 50 %/);
+  assert.deepEqual(judge({ nominalPercent: 45 }).notes, []);
+});
+
+Deno.test("judgeHitRate() names caching that is off", () => {
+  const off = { reportedPercent: 0, prefixCaching: "no" } as const;
+  assert.deepEqual(outcome(judge(off)), ["differs", "caching-off"]);
+  const unknown = { reportedPercent: 0, prefixCaching: "unknown" } as const;
+  assert.deepEqual(outcome(judge(unknown)), ["differs", "caching-off"]);
+});
+
+Deno.test("judgeHitRate() names the flag that is missing", () => {
+  const found = judgeHitRate({
+    ...without("reportedPercent"),
+    cachedTokens: "no",
+    enableCachedTokens: "start vLLM with --enable-prompt-tokens-details",
+  });
+  assert.deepEqual(outcome(found), ["unchecked", "flag-missing"]);
+  assert.match(found.cause, /--enable-prompt-tokens-details/);
+});
+
+Deno.test("judgeHitRate() cannot check a server that says nothing, or a cell without requests", () => {
+  const silent = { ...without("reportedPercent"), cachedTokens: "no" } as const;
+  assert.deepEqual(outcome(judgeHitRate(silent)), ["unchecked", "no-source"]);
+  assert.deepEqual(outcome(judge({ requests: 0 })), ["unchecked", "no-source"]);
+});
+
+Deno.test("judgeHitRate() takes the counters where usage says nothing", () => {
+  const counters = { ...without("reportedPercent"), counterPercent: 44.7 };
+  const found = judgeHitRate(counters);
+  assert.deepEqual([...outcome(found), found.observedBy], ["confirmed", "as-intended", "counters"]);
+});
+
+Deno.test("judgeHitRate() does not take counters that saw other traffic", () => {
+  const counters = {
+    ...without("reportedPercent"),
+    counterPercent: 44.8,
+    counterPromptTokens: 300_000,
+    sentPromptTokens: 160_000,
+  };
+  assert.deepEqual(outcome(judgeHitRate(counters)), ["unchecked", "other-traffic"]);
+  const edge = { ...counters, counterPromptTokens: 163_000 };
+  assert.equal(judgeHitRate(edge).verdict, "confirmed");
+});
+
+Deno.test("judgeHitRate() blames other traffic for a deficit that it can explain", () => {
+  const found = judge({
+    reportedPercent: 20,
+    counterPromptTokens: 300_000,
+    sentPromptTokens: 160_000,
+  });
+  assert.deepEqual(outcome(found), ["differs", "other-traffic"]);
+});
+
+Deno.test("judgeHitRate() confirms by usage in spite of other traffic, and says so", () => {
+  const found = judge({
+    counterPercent: 80,
+    counterPromptTokens: 300_000,
+    sentPromptTokens: 160_000,
+  });
+  assert.equal(found.verdict, "confirmed");
+  assert.match(found.notes.join(), /Another client/);
+});
+
+Deno.test("judgeHitRate() does not take counters that count twice, and does not call them traffic", () => {
+  const twice = {
+    counterPercent: 70,
+    counterQueryTokens: 400_000,
+    counterPromptTokens: 160_000,
+    sentPromptTokens: 160_000,
+  };
+  assert.deepEqual(outcome(judgeHitRate({ ...without("reportedPercent"), ...twice })), [
+    "unchecked",
+    "known-counter-fault",
+  ]);
+  const found = judge(twice);
+  assert.deepEqual(outcome(found), ["confirmed", "as-intended"]);
+  assert.match(found.notes.join(), /#48860/);
+});
+
+Deno.test("judgeHitRate() names eviction, by the LRU model or by the sizes", () => {
+  const modelled = judge({
+    reportedPercent: 3,
+    theoreticalPercent: 2,
+    workingSetTokens: 100_000,
+    capacityTokens: 90_000,
+  });
+  assert.deepEqual(outcome(modelled), ["differs", "eviction"]);
+  assert.match(modelled.cause, /100000 .* 90000.*LRU .* 2 %/);
+  const sizes = judge({ reportedPercent: 3, workingSetTokens: 100_000, capacityTokens: 90_000 });
+  assert.deepEqual(outcome(sizes), ["differs", "eviction"]);
+  const silent = judge({ reportedPercent: 3, workingSetTokens: 100_000 });
+  assert.deepEqual(outcome(silent), ["differs", "eviction"]);
+});
+
+Deno.test("judgeHitRate() does not blame eviction when the cache is large enough", () => {
+  const found = judge({ reportedPercent: 20, workingSetTokens: 10_000, capacityTokens: 90_000 });
+  assert.deepEqual(outcome(found), ["differs", "unexplained"]);
+});
+
+Deno.test("judgeHitRate() prefers the LRU model to the sizes: other text occupies room as well", () => {
+  const found = judge({
+    reportedPercent: 20,
+    theoreticalPercent: 21,
+    workingSetTokens: 80_000,
+    capacityTokens: 90_000,
+  });
+  assert.deepEqual(outcome(found), ["differs", "eviction"]);
+});
+
+Deno.test("judgeHitRate() names blocks larger than stated", () => {
+  // 1792 shared tokens in steps of 544: 1632 = 40.8 %.
+  const found = judge({ reportedPercent: 40.8, cachedTokensGcd: 544 });
+  assert.deepEqual(outcome(found), ["differs", "block-rounding"]);
+  assert.match(found.cause, /steps of 544 tokens: of 1792 shared tokens 1632/);
+});
+
+Deno.test("judgeHitRate() does not take a common divisor for a block where it explains nothing", () => {
+  const evicted = judge({ reportedPercent: 22.4, cachedTokensGcd: 1792 });
+  assert.deepEqual(outcome(evicted), ["differs", "unexplained"]);
+});
+
+Deno.test("judgeHitRate() allows for a block that is not stated, and names it beyond that", () => {
+  const unstated = without("blockTokens");
+  assert.equal(judgeHitRate({ ...unstated, reportedPercent: 43.3 }).verdict, "confirmed");
+  assert.deepEqual(outcome(judgeHitRate({ ...unstated, reportedPercent: 40 })), [
+    "differs",
+    "block-rounding",
+  ]);
+});
+
+Deno.test("judgeHitRate() names the template, where the excess is no larger", () => {
+  const cold = { nominalPercent: 0, achievablePercent: 0, overheadBeforeTokens: 40 };
+  assert.deepEqual(outcome(judge({ ...cold, reportedPercent: 0.8 })), [
+    "differs",
+    "template-tokens",
+  ]);
+  assert.equal(judge({ ...cold, reportedPercent: 10 }).causeCode, "counter-lies");
+});
+
+Deno.test("judgeHitRate() names a count that exceeds what is possible", () => {
+  assert.deepEqual(outcome(judge({ reportedPercent: 99 })), ["differs", "counter-lies"]);
+  assert.deepEqual(outcome(judge({ reportedPercent: 180 })), ["differs", "counter-lies"]);
+  const byCounters = judge({ reportedPercent: 99, counterPercent: 44.8 });
+  assert.match(byCounters.cause, /own counters say 44.8 %/);
+});
+
+Deno.test("judgeHitRate() lets TTFT tell a lie from a prompt that was known", () => {
+  const times = { reportedPercent: 95, coldTtftMs: 1000 };
+  const slow = judge({ ...times, medianTtftMs: 560 });
+  assert.deepEqual(outcome(slow), ["differs", "counter-lies"]);
+  const fast = judge({ ...times, medianTtftMs: 80 });
+  assert.deepEqual(outcome(fast), ["differs", "not-unique"]);
+});
+
+Deno.test("judgeHitRate() names a known prompt where usage and counters agree on too much", () => {
+  const found = judge({ reportedPercent: 95, counterPercent: 94.8 });
+  assert.deepEqual(outcome(found), ["differs", "not-unique"]);
+});
+
+Deno.test("judgeHitRate() does not confirm usage that the counters contradict", () => {
+  assert.deepEqual(outcome(judge({ counterPercent: 2 })), ["differs", "counter-lies"]);
+  assert.equal(judge({ counterPercent: 41 }).verdict, "confirmed");
+});
+
+Deno.test("judgeHitRate() does not confirm reuse that costs as much time as none", () => {
+  const found = judge({ coldTtftMs: 1000, medianTtftMs: 1010 });
+  assert.deepEqual(outcome(found), ["differs", "counter-lies"]);
+  assert.equal(judge({ coldTtftMs: 1000, medianTtftMs: 560 }).verdict, "confirmed");
+});
+
+Deno.test("judgeHitRate() does not confirm a count that was disproved", () => {
+  const found = judge({ cachedTokensDisproved: true });
+  assert.deepEqual(outcome(found), ["differs", "counter-lies"]);
+});
+
+const percent = fc.double({ min: 0, max: 110, noNaN: true });
+function maybe<T>(value: fc.Arbitrary<T>) {
+  return fc.option(value, { nil: undefined });
+}
+
+Deno.test("judgeHitRate() confirms only within its tolerance, and says which rate it took", () => {
+  const changes = fc.record({
+    achievablePercent: fc.double({ min: 0, max: 100, noNaN: true }),
+    reportedPercent: maybe(percent),
+    counterPercent: maybe(percent),
+    theoreticalPercent: maybe(percent),
+    cachedTokensGcd: maybe(fc.integer({ min: 1, max: 4096 })),
+    coldTtftMs: maybe(fc.double({ min: 1, max: 1e4, noNaN: true })),
+    medianTtftMs: maybe(fc.double({ min: 1, max: 1e4, noNaN: true })),
+    workingSetTokens: maybe(fc.nat()),
+    capacityTokens: maybe(fc.nat()),
+    counterPromptTokens: maybe(fc.nat()),
+    sentPromptTokens: maybe(fc.nat()),
+    blockTokens: maybe(fc.integer({ min: 1, max: 600 })),
+    requests: fc.nat(3),
+  });
+  fc.assert(fc.property(changes, (given) => {
+    const known = Object.entries({ ...GOOD, ...given })
+      .filter(([, value]) => value !== undefined);
+    const found = judgeHitRate(Object.fromEntries(known) as unknown as HitEvidence);
+    assert.notEqual(found.cause, "");
+    if (found.verdict === "confirmed") {
+      const deviation = Math.abs((found.observedPercent ?? NaN) - given.achievablePercent);
+      assert.ok(deviation <= found.tolerancePercent);
+    }
+    const source = found.observedBy === "usage" ? given.reportedPercent : given.counterPercent;
+    if (found.observedBy !== undefined) assert.equal(found.observedPercent, source);
+    else assert.equal(found.verdict, "unchecked");
+  }));
+});
