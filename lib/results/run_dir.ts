@@ -1,17 +1,41 @@
 /**
  * The folder of a run while it is written: lock, journal, resume.
  *
+ * `progress.json` is the one source of truth. It is replaced as a whole after the rows of a cell
+ * are in their files, so a run that is killed at any instant goes on with the cell that was not
+ * finished and ends with the same rows as an unbroken one.
+ *
  * @module
  */
 
+import { KvmarkError } from "../errors.ts";
 import type { Clock, Files } from "../host.ts";
-import type {
-  DetailRow,
-  ExperimentKind,
-  PhaseRow,
-  RunConfig,
-  SinglePromptRow,
-  SummaryRow,
+import { type AnyRow, headerLine, readRows } from "./csv.ts";
+import { Journal, mendFiles, writeError } from "./journal.ts";
+import { type Lock, takeLock } from "./lock.ts";
+import {
+  changesOf,
+  type Commit,
+  type Identity,
+  parseProgress,
+  type Progress,
+  PROGRESS_NAME,
+  progressText,
+  storedIdentity,
+} from "./progress.ts";
+import { runCommandScript } from "./run_command.ts";
+import {
+  type Column,
+  DETAIL_COLUMNS,
+  type DetailRow,
+  type ExperimentKind,
+  PHASE_COLUMNS,
+  type PhaseRow,
+  type RunConfig,
+  SINGLE_PROMPT_COLUMNS,
+  type SinglePromptRow,
+  SUMMARY_COLUMNS,
+  type SummaryRow,
 } from "./schema.ts";
 
 /** What {@linkcode openRunDir} needs. */
@@ -27,14 +51,14 @@ export interface RunDirOptions {
   readonly forceRestart: boolean;
   /** kvmark's version, kept in `progress.json`. */
   readonly version?: string;
-  /** Name of this machine, for the lock; read from the system where it is not given. */
+  /** Name of this machine, for the lock. */
   readonly hostName?: string;
-  /** Whether a process of this machine runs; by default, whether `/proc/{pid}` is there. */
+  /** The kernel's file lock; see `lock.ts`. Without it two kvmark on one folder are found late. */
+  readonly tryLock?: (path: string) => Promise<(() => Promise<void>) | undefined>;
+  /** Whether a process of this machine runs; only asked where there is no kernel lock. */
   readonly isAlive?: (pid: number) => Promise<boolean | undefined>;
-  /** A string that no other run has; by default 128 random bits. */
+  /** A string that no other run has; by default 122 random bits. */
   readonly nonce?: () => string;
-  /** How often the lock is refreshed; 0 for never. 30 s by default. */
-  readonly heartbeatMs?: number;
 }
 
 /** A results folder that is held by this process. */
@@ -55,16 +79,18 @@ export interface RunDir {
    * @param identity What changes results, by option name (`context_sizes`, `max_ttft`, …).
    * @returns Whether finished cells are kept, and what the user should know.
    * @throws {KvmarkError} `usage` if the folder holds a run with other settings; `io` if a file
-   *   cannot be written.
+   *   cannot be read or written.
    */
-  begin(
-    identity: Readonly<Record<string, unknown>>,
-  ): Promise<{ readonly resumed: boolean; readonly notes: readonly string[] }>;
+  begin(identity: Identity): Promise<{
+    readonly resumed: boolean;
+    readonly notes: readonly string[];
+  }>;
   isFinished(cellId: string): boolean;
   /** Summary rows of the finished cells, those of earlier attempts included. */
   finishedRows(): readonly SummaryRow[];
   /** Rows are buffered and written in whole lines, at the latest by `finishCell` and `close`. */
   appendDetails(contextSizeTokens: number, rows: readonly DetailRow[]): Promise<void>;
+  /** Writes all rows that are buffered as well. */
   appendPhase(row: PhaseRow): Promise<void>;
   appendSinglePrompt(rows: readonly SinglePromptRow[]): Promise<void>;
   /** Everything that was appended so far becomes permanent, and the cell is finished. */
@@ -76,11 +102,324 @@ export interface RunDir {
   close(): Promise<void>;
 }
 
+/** CSV files of kvmark and of the Python suite. */
+const RESULT_FILE =
+  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_.*\.csv$/;
+
 /**
  * Makes the folder and locks it.
  *
  * @throws {KvmarkError} `io` if it cannot be written or another kvmark holds it.
  */
-export function openRunDir(_options: RunDirOptions): Promise<RunDir> {
-  throw new Error("unfinished");
+export async function openRunDir(options: RunDirOptions): Promise<RunDir> {
+  const { files, dir } = options;
+  const nonce = (options.nonce ?? (() => crypto.randomUUID()))();
+  try {
+    const there = await files.stat(dir);
+    if (there !== undefined && !there.isDirectory) throw new Error("it is a file, not a folder");
+    await files.makeDir(dir);
+    return new OpenRunDir(options, nonce, await takeLock({ ...options, nonce }));
+  } catch (error) {
+    throw writeError(dir, error);
+  }
+}
+
+/** What is known from `begin` on. */
+interface Begun {
+  readonly progress: Progress;
+  readonly journal: Journal;
+  readonly rows: SummaryRow[];
+}
+
+class OpenRunDir implements RunDir {
+  readonly dir: string;
+  readonly #options: RunDirOptions;
+  readonly #nonce: string;
+  readonly #lock: Lock;
+  #begun: Begun | undefined;
+  #commits: Commit[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: RunDirOptions, nonce: string, lock: Lock) {
+    this.dir = options.dir;
+    this.#options = options;
+    this.#nonce = nonce;
+    this.#lock = lock;
+  }
+
+  get timestamp(): string {
+    return this.#run().progress.timestamp;
+  }
+
+  get runSeed(): string {
+    return this.#run().progress.runSeed;
+  }
+
+  get attempt(): number {
+    return this.#run().progress.attempt;
+  }
+
+  begin(identity: Identity): Promise<{ resumed: boolean; notes: readonly string[] }> {
+    return this.#inOrder(async () => {
+      const stored = await this.#storedProgress();
+      const kept = storedIdentity(identity);
+      return stored === undefined ? await this.#start(kept) : await this.#resume(stored, kept);
+    });
+  }
+
+  isFinished(cellId: string): boolean {
+    return this.#commits.some((commit) => commit.cell === cellId);
+  }
+
+  finishedRows(): readonly SummaryRow[] {
+    return this.#run().rows;
+  }
+
+  appendDetails(contextSizeTokens: number, rows: readonly DetailRow[]): Promise<void> {
+    const name = `detailed_results_${contextSizeTokens}_${this.timestamp}.csv`;
+    return this.#append(name, DETAIL_COLUMNS, rows);
+  }
+
+  appendPhase(row: PhaseRow): Promise<void> {
+    return this.#append(`phase_metadata_${this.timestamp}.csv`, PHASE_COLUMNS, [row], true);
+  }
+
+  appendSinglePrompt(rows: readonly SinglePromptRow[]): Promise<void> {
+    const name = `single_prompt_results_${this.timestamp}.csv`;
+    return this.#append(name, SINGLE_PROMPT_COLUMNS, rows, true);
+  }
+
+  finishCell(cellId: string, row?: SummaryRow): Promise<void> {
+    return this.#inOrder(async () => {
+      const { journal, progress, rows } = this.#run();
+      if (this.isFinished(cellId)) throw new Error(`Cell ${cellId} is finished already`);
+      if (row !== undefined) {
+        await journal.append(`summary_${progress.timestamp}.csv`, SUMMARY_COLUMNS, [row]);
+      }
+      await journal.flush();
+      const commits = [...this.#commits, { cell: cellId, bytes: journal.takeGrown() }];
+      await this.#lock.confirm();
+      await this.#write(PROGRESS_NAME, this.#progressText({ ...progress, commits }));
+      this.#commits = commits;
+      if (row !== undefined) rows.push(row);
+    });
+  }
+
+  writeRunJson(config: RunConfig): Promise<void> {
+    return this.#inOrder(() => {
+      const text = JSON.stringify({ ...config, timestamp: this.timestamp }, undefined, 2);
+      return this.#write("run.json", text + "\n");
+    });
+  }
+
+  writeRunCommand(argv: readonly string[]): Promise<void> {
+    return this.#inOrder(() => {
+      const script = runCommandScript(argv, this.#now());
+      return this.#write(`run_command_${this.timestamp}.sh`, script, 0o755);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inOrder(async () => {
+      if (this.#closed) return;
+      this.#closed = true;
+      try {
+        await this.#begun?.journal.flush();
+      } finally {
+        await this.#lock.release();
+      }
+    });
+  }
+
+  /** The run in the folder that may be resumed; with `--force-restart` there is none. */
+  async #storedProgress(): Promise<Progress | undefined> {
+    const { files, forceRestart } = this.#options;
+    const names = await files.list(this.dir);
+    const foreign = (what: string) =>
+      new KvmarkError("usage", `The folder ${this.dir} holds ${what}`, {
+        hint: "give another --output-dir; kvmark index and kvmark regenerate read this one",
+      });
+    if (!names.includes(PROGRESS_NAME)) {
+      const found = names.find((name) => RESULT_FILE.test(name));
+      if (found === undefined) return undefined;
+      throw foreign(`results (${found}) without kvmark's ${PROGRESS_NAME}`);
+    }
+    let stored: Progress | undefined;
+    try {
+      stored = parseProgress(await files.readText(`${this.dir}/${PROGRESS_NAME}`));
+    } catch (error) {
+      if (forceRestart) return undefined;
+      throw error;
+    }
+    if (stored === undefined) throw foreign("a run of the Python suite");
+    return forceRestart ? undefined : stored;
+  }
+
+  async #start(identity: Identity): Promise<{ resumed: boolean; notes: readonly string[] }> {
+    const { experiment, version = "unknown" } = this.#options;
+    const timestamp = await this.#freeTimestamp();
+    const progress: Progress = {
+      experiment,
+      version,
+      timestamp,
+      runSeed: `${timestamp}-${this.#nonce}`,
+      attempt: 1,
+      identity,
+      commits: [],
+    };
+    // First of all files: a folder with CSV files but without it is not kvmark's.
+    await this.#write(PROGRESS_NAME, this.#progressText(progress));
+    const bytes = new Map<string, number>();
+    for (const [name, header] of this.#headers(timestamp)) {
+      await this.#write(name, header);
+      bytes.set(name, new TextEncoder().encode(header).length);
+    }
+    const journal = new Journal(this.#options.files, this.dir, bytes);
+    this.#begun = { progress, journal, rows: [] };
+    return { resumed: false, notes: this.#lock.notes };
+  }
+
+  async #resume(
+    stored: Progress,
+    identity: Identity,
+  ): Promise<{ resumed: boolean; notes: readonly string[] }> {
+    const { files, experiment, version = "unknown" } = this.#options;
+    const { timestamp } = stored;
+    const changes = changesOf(
+      { experiment: stored.experiment, ...stored.identity },
+      { experiment, ...identity },
+    );
+    if (changes.length > 0) throw otherSettings(this.dir, changes);
+    const names = (await files.list(this.dir)).filter((name) =>
+      RESULT_FILE.test(name) && name.endsWith(`_${timestamp}.csv`)
+    );
+    await this.#checkHeaders(names, stored);
+    const mended = await this.#mend(stored, names);
+    const progress = {
+      ...stored,
+      version,
+      attempt: stored.attempt + 1,
+      identity,
+      commits: mended.commits,
+    };
+    await this.#write(PROGRESS_NAME, this.#progressText(progress));
+    this.#commits = [...mended.commits];
+    const summary = `summary_${timestamp}.csv`;
+    const rows = mended.bytes.has(summary)
+      ? readRows(await files.readBytes(`${this.dir}/${summary}`), SUMMARY_COLUMNS)
+      : [];
+    this.#begun = { progress, journal: new Journal(files, this.dir, mended.bytes), rows };
+    const cells = (count: number) => `${count} finished ${count === 1 ? "cell" : "cells"}`;
+    const notes = [...this.#lock.notes, `Resuming the run of ${timestamp}`];
+    if (mended.commits.length > 0) notes.push(`${cells(mended.commits.length)} kept`);
+    const lost = stored.commits.length - mended.commits.length;
+    if (lost > 0) notes.push(`${cells(lost)} run again: rows are missing or damaged`);
+    if (mended.droppedLines > 0) {
+      notes.push(`${mended.droppedLines} rows of an unfinished cell dropped; it is run again`);
+    }
+    return { resumed: true, notes };
+  }
+
+  async #mend(stored: Progress, names: readonly string[]) {
+    const headers = this.#headers(stored.timestamp);
+    try {
+      return await mendFiles(this.#options.files, this.dir, stored.commits, names, headers);
+    } catch (error) {
+      throw writeError(this.dir, error);
+    }
+  }
+
+  /** Rows of another kvmark may have other columns: they cannot stand in one file. */
+  async #checkHeaders(names: readonly string[], stored: Progress): Promise<void> {
+    const expected = this.#headers(stored.timestamp);
+    for (const name of names) {
+      const columns = name.startsWith("detailed_results_") ? headerLine(DETAIL_COLUMNS) : undefined;
+      const header = expected.get(name) ?? columns;
+      const bytes = await this.#options.files.readBytes(`${this.dir}/${name}`);
+      const end = bytes.indexOf(0x0a);
+      if (header === undefined || end < 0) continue;
+      if (new TextDecoder().decode(bytes.subarray(0, end + 1)) === header) continue;
+      throw new KvmarkError(
+        "usage",
+        `${this.dir}/${name} was written by kvmark ${stored.version} with other columns`,
+        {
+          hint: "give --force-restart to start over (the old files stay), or another --output-dir",
+        },
+      );
+    }
+  }
+
+  #headers(timestamp: string): ReadonlyMap<string, string> {
+    if (this.#options.experiment === "single-prompt") {
+      return new Map([[
+        `single_prompt_results_${timestamp}.csv`,
+        headerLine(SINGLE_PROMPT_COLUMNS),
+      ]]);
+    }
+    return new Map([
+      [`summary_${timestamp}.csv`, headerLine(SUMMARY_COLUMNS)],
+      [`phase_metadata_${timestamp}.csv`, headerLine(PHASE_COLUMNS)],
+    ]);
+  }
+
+  /** Now, or the first second after it that no file of the folder has in its name. */
+  async #freeTimestamp(): Promise<string> {
+    const names = await this.#options.files.list(this.dir);
+    for (let wallMs = this.#options.clock.wallMs();; wallMs += 1000) {
+      const timestamp = timestampOf(wallMs);
+      if (!names.some((name) => name.includes(timestamp))) return timestamp;
+    }
+  }
+
+  #append(name: string, columns: readonly Column[], rows: readonly AnyRow[], flush = false) {
+    return this.#inOrder(async () => {
+      const { journal } = this.#run();
+      await journal.append(name, columns, rows);
+      if (flush) await journal.flush();
+    });
+  }
+
+  #progressText(progress: Progress): string {
+    return progressText(progress, this.#now());
+  }
+
+  async #write(name: string, text: string, mode?: number): Promise<void> {
+    try {
+      await this.#options.files.writeText(`${this.dir}/${name}`, text, mode);
+    } catch (error) {
+      throw writeError(`${this.dir}/${name}`, error);
+    }
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.wallMs()).toISOString();
+  }
+
+  #run(): Begun {
+    if (this.#begun === undefined) throw new Error("The run has not begun");
+    return this.#begun;
+  }
+
+  /** Runs one call after the other, in the order in which they were made. */
+  #inOrder<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(task);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
+
+/** `YYYYMMDD_HHMMSS` in local time. */
+export function timestampOf(wallMs: number): string {
+  const at = new Date(wallMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
+  return `${day}_${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
+}
+
+function otherSettings(dir: string, changes: ReturnType<typeof changesOf>): KvmarkError {
+  return new KvmarkError("usage", `The folder ${dir} holds a run with other settings`, {
+    problems: changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`),
+    hint: "give --force-restart to start over (the old files stay), or another --output-dir",
+  });
 }
