@@ -60,6 +60,8 @@ export interface Host {
   readonly pid: number;
   /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
   onInterrupt(handler: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /** A `fetch` that also trusts the given certificate authorities (PEM). */
+  fetchWith(caPem?: string): typeof fetch;
   /** Module to start workers from: the main module, which switches on the worker's name. */
   readonly workerModule: string;
 }
@@ -172,6 +174,11 @@ export function denoHost(workerModule: string): Host {
         return () => Deno.removeSignalListener(signal, listener);
       });
       return () => listeners.forEach((remove) => remove());
+    },
+    fetchWith(caPem) {
+      if (caPem === undefined) return fetch;
+      const client = Deno.createHttpClient({ caCerts: [caPem] });
+      return (input, init) => fetch(input, { ...init, client });
     },
     workerModule,
   };

@@ -1,0 +1,235 @@
+/**
+ * One cell of an experiment, from its warm-up to its summary row.
+ *
+ * @module
+ */
+
+import type { Host } from "../host.ts";
+import type { Decision, PlannedPeriod, Policy } from "../load/controller.ts";
+import { type Judgement, type PolicyRun, type RunPeriod, runPolicy } from "../load/runner.ts";
+import { type CellSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
+import { type AccessOrder, accessOrder, type PromptShape } from "../prompt/working_set.ts";
+import { randomStream, seedFor } from "../random.ts";
+import type { InferenceRequest, PeriodOutcome, RequestLabels } from "../record.ts";
+import type { RunDir } from "../results/run_dir.ts";
+import type { RunListener } from "./listener.ts";
+import type { RequestMaker } from "./requests.ts";
+import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
+import type { Session } from "./session.ts";
+
+/** What all cells of a run share. */
+export interface CellContext {
+  readonly host: Host;
+  readonly session: Session;
+  readonly runDir: RunDir;
+  readonly requests: RequestMaker;
+  readonly listener: RunListener;
+  readonly judgement: Judgement;
+  /** First signal: stop launching. */
+  readonly drain: AbortSignal;
+  /** Second signal: give up what is in flight. */
+  readonly abort: AbortSignal;
+}
+
+/** One cell. */
+export interface CellPlan extends CellLabels {
+  readonly cellId: string;
+  readonly shape: PromptShape;
+  readonly promptCount: number;
+  readonly accessOrder: AccessOrder;
+  /** Decides the choices of the access order. */
+  readonly orderSeed: string;
+  readonly outputTokens: number;
+  readonly policy: Policy;
+  /** Warm the working set again before each period. */
+  readonly warmEachPeriod: boolean;
+  readonly initConcurrency: number;
+  /** Requests that each period sends at least. */
+  readonly minRequests?: number;
+}
+
+/** What a cell came to. */
+export interface CellResult extends PolicyRun {
+  readonly summary?: CellSummary;
+  /** The periods that the summary pools. */
+  readonly pooled: readonly RunPeriod[];
+}
+
+/** A server that is gone answers thousands of times a second: this many failures end a period. */
+const MAX_CONSECUTIVE_FAILURES = 20;
+
+/** Runs a cell: periods by its policy, rows as they come. */
+export async function runCell(context: CellContext, plan: CellPlan): Promise<CellResult> {
+  const { host, judgement, listener } = context;
+  const order = accessOrder(
+    plan.accessOrder,
+    plan.promptCount,
+    randomStream(seedFor("order", plan.orderSeed, plan.cellId)),
+  );
+  const run = await runPolicy({
+    policy: plan.policy,
+    judgement,
+    clock: host.clock,
+    async send(planned) {
+      if (plan.warmEachPeriod) await warmUp(context, plan);
+      return await sendPeriod(context, plan, planned, order);
+    },
+    onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
+    async onFinish(period, next) {
+      await writePeriod(context, plan, period, next);
+      listener.periodFinished?.(period, next);
+    },
+  });
+  const pooled = periodsAtPeak(run);
+  const outcomes = pooled.map((period) => period.outcome);
+  return {
+    ...run,
+    pooled,
+    ...(outcomes.length === 0 ? {} : { summary: summariseCell(outcomes, judgement) }),
+  };
+}
+
+/** The repeats at the peak; without any, the periods of the search at that level. */
+function periodsAtPeak(run: PolicyRun): RunPeriod[] {
+  const level = run.peak.concurrency;
+  const at = run.periods.filter((period) => period.planned.concurrency === level);
+  const repeats = at.filter((period) => period.planned.kind === "RETRY");
+  return repeats.length > 0 ? repeats : at;
+}
+
+async function sendPeriod(
+  context: CellContext,
+  plan: CellPlan,
+  planned: PlannedPeriod,
+  order: () => number,
+): Promise<PeriodOutcome> {
+  const { session, requests, listener } = context;
+  let failures = 0;
+  const next = (): InferenceRequest | undefined => {
+    if (failures >= Math.max(MAX_CONSECUTIVE_FAILURES, 2 * planned.concurrency)) return undefined;
+    const shares = plan.shape.sharedContentTokens > 0;
+    const labels = labelsOf(plan, planned.periodId, planned.concurrency, "measure");
+    return requests.measure(
+      plan.shape,
+      shares ? { ...labels, promptIndex: order() } : labels,
+      plan.outputTokens,
+    );
+  };
+  await openConnections(session, planned.concurrency);
+  return await session.pool.runPeriod(
+    {
+      cellId: plan.cellId,
+      periodId: planned.periodId,
+      concurrency: planned.concurrency,
+      durationMs: planned.durationMs,
+      ...(plan.minRequests === undefined ? {} : { minRequests: plan.minRequests }),
+    },
+    next,
+    {
+      drain: context.drain,
+      abort: context.abort,
+      onRecord(record) {
+        failures = record.failure === undefined ? 0 : failures + 1;
+        listener.record?.(record);
+      },
+    },
+  );
+}
+
+async function openConnections(session: Session, count: number): Promise<void> {
+  const each = Math.ceil(count / session.targets.length);
+  await Promise.all(
+    session.targets.map((target) => session.pool.openConnections(target.baseUrl, each)),
+  );
+}
+
+async function writePeriod(
+  context: CellContext,
+  plan: CellPlan,
+  period: RunPeriod,
+  next: Decision,
+): Promise<void> {
+  const { runDir, host } = context;
+  const offset = host.clock.wallMs() - host.clock.nowMs();
+  const rows = period.outcome.records.map((record) => detailRow(record, offset));
+  await runDir.appendDetails(plan.contextSizeTokens, rows);
+  const { measuredTtftMs } = period.observation;
+  const reason = next.action === "stop" ? next.peak.reason : next.step.reason;
+  await runDir.appendPhase(
+    phaseRow(period.planned.kind, plan, period.outcome, period.summary, {
+      wallOffsetMs: offset,
+      ...(measuredTtftMs === undefined ? {} : { measuredTtftMs }),
+      decision: { action: next.action, reason },
+    }),
+  );
+}
+
+/**
+ * Sends every prompt of the working set once, with one token of output.
+ *
+ * @returns How many of how many failed.
+ */
+export async function warmUp(
+  context: CellContext,
+  plan: Pick<
+    CellPlan,
+    | "cellId"
+    | "shape"
+    | "promptCount"
+    | "initConcurrency"
+    | "contextSizeTokens"
+    | "workingSetTokens"
+    | "hitRatePercent"
+  >,
+): Promise<{ failed: number; interrupted: boolean }> {
+  const { session, requests, listener, runDir, host } = context;
+  listener.warmUpStarted?.(plan.promptCount);
+  const concurrency = Math.min(plan.initConcurrency, plan.promptCount);
+  const labels = labelsOf(plan, "WARMUP", concurrency, "warmup");
+  let index = 0;
+  await openConnections(session, concurrency);
+  const outcome = await session.pool.runPeriod(
+    { cellId: plan.cellId, periodId: "WARMUP", concurrency },
+    () =>
+      index < plan.promptCount
+        ? requests.warmUp(plan.shape, { ...labels, promptIndex: index++ })
+        : undefined,
+    {
+      drain: context.drain,
+      abort: context.abort,
+      onRecord: (record) => listener.record?.(record),
+    },
+  );
+  const summary = summarisePeriod(outcome, context.judgement);
+  const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
+  await runDir.appendPhase(phaseRow("WARMUP", plan, outcome, summary, { wallOffsetMs }));
+  listener.warmUpFinished?.(
+    plan.promptCount,
+    summary.failed,
+    outcome.drainedAtMs - outcome.startAtMs,
+  );
+  if (summary.failed > 0) {
+    const first = outcome.records.find((record) => record.failure !== undefined)?.failure;
+    listener.warning(
+      `warm-up: ${summary.failed} of ${plan.promptCount} prompts failed (${first?.message ?? "?"})`,
+    );
+  }
+  return { failed: summary.failed, interrupted: outcome.interrupted };
+}
+
+function labelsOf(
+  plan: CellLabels & { readonly cellId: string },
+  periodId: string,
+  concurrency: number,
+  purpose: RequestLabels["purpose"],
+): RequestLabels {
+  return {
+    cellId: plan.cellId,
+    periodId,
+    purpose,
+    contextSizeTokens: plan.contextSizeTokens,
+    hitRatePercent: plan.hitRatePercent,
+    concurrency,
+    ...(plan.workingSetTokens === undefined ? {} : { workingSetTokens: plan.workingSetTokens }),
+  };
+}

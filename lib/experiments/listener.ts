@@ -1,0 +1,50 @@
+/**
+ * What an experiment says while it runs. The commands turn it into a progress bar or plain lines;
+ * the library itself never prints.
+ *
+ * @module
+ */
+
+import type { Decision, PlannedPeriod } from "../load/controller.ts";
+import type { RunPeriod } from "../load/runner.ts";
+import type { RequestRecord } from "../record.ts";
+import type { SummaryRow } from "../results/schema.ts";
+
+/** Where the run stands, for a line such as `cell 3 of 12`. */
+export interface CellPosition {
+  readonly cellId: string;
+  /** From 1. */
+  readonly index: number;
+  readonly count: number;
+  /** For people: `8,000 tokens at 50 %`. */
+  readonly title: string;
+}
+
+/** Receives the events of a run, in order, on the main thread. */
+export interface RunListener {
+  /** A fact that the user should be able to read once: which tokenizer, which server. */
+  note(text: string): void;
+  /** Something that makes a result doubtful or incomplete. */
+  warning(text: string): void;
+  cellStarted?(position: CellPosition): void;
+  /** A period is about to start; `target` is the number of requests, where it is known. */
+  periodStarted?(planned: PlannedPeriod, reason: string): void;
+  /** Warm-up progress: prompts that were sent of those to send. */
+  warmUpStarted?(prompts: number): void;
+  warmUpFinished?(prompts: number, failed: number, elapsedMs: number): void;
+  record?(record: RequestRecord): void;
+  periodFinished?(period: RunPeriod, next: Decision): void;
+  cellFinished?(position: CellPosition, row: SummaryRow): void;
+}
+
+/** A listener that keeps the warnings and passes everything on. */
+export function collectWarnings(listener: RunListener): RunListener & { warnings: string[] } {
+  const warnings: string[] = [];
+  return Object.assign(Object.create(listener) as RunListener, {
+    warnings,
+    warning(text: string) {
+      if (!warnings.includes(text)) warnings.push(text);
+      listener.warning(text);
+    },
+  });
+}

@@ -1,0 +1,80 @@
+/**
+ * Makes the requests of a run: prompt text from seeds, body encoded, labels attached.
+ *
+ * @module
+ */
+
+import { encodeBody, type Prompt, routeUrl } from "../client/openai.ts";
+import { renderBytes, renderIds, type Segment } from "../prompt/generator.ts";
+import { promptSegments, type PromptShape, workingSetSegments } from "../prompt/working_set.ts";
+import type { InferenceRequest, PromptPlan, RequestLabels } from "../record.ts";
+import type { Session } from "./session.ts";
+
+/** What the text of a run's prompts depends on. */
+export interface TextSeeds {
+  /** Of the working set: kept over a resume. */
+  readonly runSeed: string;
+  /** Of unique text: different in every attempt, so that a redone cell finds none of it cached. */
+  readonly attemptSeed: string;
+}
+
+/** Makes requests; request ids count up over the run. */
+export interface RequestMaker {
+  /** A request of a cell: shared beginning of `promptIndex`, then text that was never sent. */
+  measure(shape: PromptShape, labels: RequestLabels, outputTokens: number): InferenceRequest;
+  /** A whole working-set prompt with one token of output. */
+  warmUp(shape: PromptShape, labels: RequestLabels): InferenceRequest;
+}
+
+/** A maker for one run. */
+export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
+  let count = 0;
+  const make = (
+    segments: readonly Segment[],
+    plan: PromptPlan,
+    labels: RequestLabels,
+    outputTokens: number,
+  ): InferenceRequest => {
+    const number = count++;
+    const target = session.targets[endpointOf(session, labels.promptIndex, number)]!;
+    const maxOutputTokens = outputTokens;
+    return {
+      requestId: `${labels.periodId}_r${number}`,
+      labels,
+      plan,
+      api: target.api,
+      url: routeUrl(target),
+      body: encodeBody(target, promptOf(session, segments), maxOutputTokens),
+      maxOutputTokens,
+      timeoutMs: session.config.timeoutMs,
+    };
+  };
+  return {
+    measure(shape, labels, outputTokens) {
+      const segments = promptSegments(shape, {
+        runSeed: seeds.runSeed,
+        cellSeed: `${seeds.attemptSeed}/${labels.cellId}`,
+        ...(labels.promptIndex === undefined ? {} : { promptIndex: labels.promptIndex }),
+        requestNumber: count,
+      });
+      return make(segments, shape.plan, labels, outputTokens);
+    },
+    warmUp(shape, labels) {
+      const segments = workingSetSegments(shape, seeds.runSeed, labels.promptIndex ?? 0);
+      const plan = { ...shape.plan, sharedTokens: 0, achievableTokens: 0 };
+      return make(segments, plan, labels, 1);
+    },
+  };
+}
+
+function promptOf(session: Session, segments: readonly Segment[]): Prompt {
+  return session.config.promptFormat === "token-ids"
+    ? renderIds(session.vocabulary, segments)
+    : renderBytes(session.vocabulary, segments);
+}
+
+/** Round robin by request; pinned: a prompt always goes to the same endpoint. */
+function endpointOf(session: Session, promptIndex: number | undefined, number: number): number {
+  const pinned = session.config.endpointSelection === "pinned" && promptIndex !== undefined;
+  return (pinned ? promptIndex : number) % session.targets.length;
+}

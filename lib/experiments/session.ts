@@ -1,0 +1,189 @@
+/**
+ * What every experiment needs before its first request: a server that answers, words that are one
+ * token each, and workers that are ready to send.
+ *
+ * @module
+ */
+
+import { type Target } from "../client/openai.ts";
+import { peerCertificatePem } from "../client/tls.ts";
+import { KvmarkError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { type LoadPool, openPool } from "../load/pool.ts";
+import { resolveVocabulary, type Vocabulary } from "../prompt/words.ts";
+import type { ApiKind, PromptFormat } from "../record.ts";
+import { ENGINE_TITLES, type ServerFacts } from "../server/facts.ts";
+import type { ServerAccess } from "../server/http.ts";
+import { countPromptTokens, type MeasuredOverhead, measureOverhead } from "../server/overhead.ts";
+import { probeServer } from "../server/probe.ts";
+import { serverEncoder } from "../server/tokenize.ts";
+import type { RunListener } from "./listener.ts";
+
+/** The servers to measure, and how to speak to them. */
+export interface TargetConfig {
+  /** Base URLs without `/v1`; several serve the same model. */
+  readonly endpoints: readonly string[];
+  readonly endpointSelection: "round-robin" | "pinned";
+  readonly api: "auto" | ApiKind;
+  readonly promptFormat: PromptFormat;
+  readonly model?: string;
+  readonly tokenizer?: string;
+  /** Sent with every request; holds the key, so never printed. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+  readonly insecure: boolean;
+  readonly caPem?: string;
+  readonly metricsUrl?: string;
+}
+
+/** A server that was probed, ready to be measured. */
+export interface Session {
+  readonly config: TargetConfig;
+  /** One for each endpoint, in the order of the configuration. */
+  readonly facts: readonly ServerFacts[];
+  readonly access: readonly ServerAccess[];
+  readonly targets: readonly Target[];
+  readonly api: ApiKind;
+  readonly model: string;
+  readonly overhead: MeasuredOverhead;
+  readonly vocabulary: Vocabulary;
+  readonly pool: LoadPool;
+  close(): Promise<void>;
+}
+
+/**
+ * Probes the servers, finds the words, starts the workers.
+ *
+ * @throws {KvmarkError} `unreachable` or `usage`, within seconds.
+ */
+export async function openSession(
+  host: Host,
+  config: TargetConfig,
+  workers: number,
+  listener: RunListener,
+): Promise<Session> {
+  const access = await Promise.all(config.endpoints.map((url) => accessTo(host, config, url)));
+  const facts: ServerFacts[] = [];
+  for (const one of access) facts.push(await probe(one, config));
+  const [first] = facts;
+  const [firstAccess] = access;
+  if (first === undefined || firstAccess === undefined) {
+    throw new KvmarkError("usage", "No server is given", { hint: "give --api-endpoint URL" });
+  }
+  const other = facts.find((one) => one.model !== first.model);
+  if (other !== undefined) {
+    throw new KvmarkError("usage", `${other.baseUrl} serves ${other.model}, not ${first.model}`, {
+      hint: "all endpoints of one run must serve the same model; choose one with --model",
+    });
+  }
+  const title = ENGINE_TITLES[first.engine];
+  listener.note(
+    `server: ${title}${
+      first.engineVersion ? ` ${first.engineVersion}` : ""
+    }, model ${first.model}, by ${first.api}`,
+  );
+  for (const note of new Set(facts.flatMap((one) => one.notes))) listener.note(note);
+  const overhead = await measureOverhead(firstAccess, first, first.api);
+  const vocabulary = await wordsFor(host, config, firstAccess, first, overhead);
+  for (const note of vocabulary.notes) {
+    if (/warning/.test(note)) listener.warning(note);
+    else listener.note(note);
+  }
+  if (overhead.certainty === "assumed") {
+    listener.warning("prompts: tokens that the server adds (BOS, chat template) are not known");
+  } else {
+    const { beforeTokens, afterTokens } = overhead;
+    listener.note(
+      `prompts: the server adds ${beforeTokens} + ${afterTokens} tokens around the text`,
+    );
+  }
+  requireTokenIds(config, first, vocabulary);
+  const pool = await openPool({
+    workers,
+    headers: config.headers,
+    ...(config.caPem === undefined ? {} : { caPem: config.caPem }),
+    insecure: config.insecure,
+    workerModule: host.workerModule,
+    clock: host.clock,
+    cpuMs: () => host.cpuMs(),
+  });
+  return {
+    config,
+    facts,
+    access,
+    targets: facts.map((one) => targetOf(one)),
+    api: first.api,
+    model: first.model,
+    overhead,
+    vocabulary,
+    pool,
+    close: () => pool.close(),
+  };
+}
+
+async function accessTo(host: Host, config: TargetConfig, url: string): Promise<ServerAccess> {
+  const pinned = config.insecure && url.startsWith("https:")
+    ? await peerCertificatePem(url)
+    : undefined;
+  const pem = [config.caPem, pinned].filter((one) => one !== undefined).join("\n");
+  return {
+    baseUrl: url,
+    headers: config.headers,
+    fetch: host.fetchWith(pem === "" ? undefined : pem),
+    ...(config.metricsUrl === undefined ? {} : { metricsUrl: config.metricsUrl }),
+  };
+}
+
+function probe(access: ServerAccess, config: TargetConfig): Promise<ServerFacts> {
+  return probeServer(access, {
+    ...(config.model === undefined ? {} : { model: config.model }),
+    api: config.promptFormat === "token-ids" && config.api === "auto" ? "completions" : config.api,
+    nonce: crypto.randomUUID(),
+  });
+}
+
+function wordsFor(
+  host: Host,
+  config: TargetConfig,
+  access: ServerAccess,
+  facts: ServerFacts,
+  overhead: MeasuredOverhead,
+): Promise<Vocabulary> {
+  const encoder = serverEncoder(access, facts);
+  const around = overhead.beforeTokens + overhead.afterTokens;
+  return resolveVocabulary({
+    ...(config.tokenizer === undefined ? {} : { tokenizer: config.tokenizer }),
+    model: facts.modelRoot ?? facts.model,
+    files: host.files,
+    env: (name) => host.env(name),
+    ...(encoder === undefined ? {} : { serverEncoder: encoder }),
+    countPromptTokens: async (text) => {
+      const count = await countPromptTokens(access, facts, facts.api, text);
+      return count === undefined ? undefined : count - around;
+    },
+  });
+}
+
+function targetOf(facts: ServerFacts): Target {
+  const can = (name: keyof ServerFacts["capabilities"]) => facts.capabilities[name].state === "yes";
+  return {
+    baseUrl: facts.baseUrl,
+    api: facts.api,
+    model: facts.model,
+    streamUsage: can("streamUsage"),
+    ignoreEos: can("ignoreEos"),
+    minTokens: can("minTokens"),
+  };
+}
+
+function requireTokenIds(config: TargetConfig, facts: ServerFacts, vocabulary: Vocabulary): void {
+  if (config.promptFormat !== "token-ids") return;
+  if (facts.capabilities.tokenIds.state === "no" || vocabulary.ids === undefined) {
+    const why = vocabulary.ids === undefined
+      ? "the token ids of the words are not known"
+      : facts.capabilities.tokenIds.evidence;
+    throw new KvmarkError("usage", `Cannot send token ids: ${why}`, {
+      hint: "use --prompt-format text, or name the model's tokenizer with --tokenizer",
+    });
+  }
+}
