@@ -39,7 +39,8 @@ export function rowLines(columns: readonly Column[], rows: readonly AnyRow[]): s
 function cell(column: Column, value: number | string | undefined): string {
   if (value === undefined) return "";
   if (column.type === "number") return typeof value === "number" ? plainNumber(value) : "";
-  const text = String(value);
+  // A NUL would look like a disk block that was never written.
+  const text = String(value).replaceAll("\0", "\uFFFD");
   return FORMULA.test(text) ? `'${text}` : text;
 }
 

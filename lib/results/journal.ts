@@ -64,6 +64,11 @@ export class Journal {
     }
   }
 
+  /** From now on nothing more is written: what is in the files is no longer known. */
+  stop(error: unknown): void {
+    this.#broken ??= error;
+  }
+
   /** The lengths of the files that grew since the last call. */
   takeGrown(): Record<string, number> {
     const grown = Object.fromEntries(

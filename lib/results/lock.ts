@@ -85,10 +85,9 @@ export async function takeLock(options: LockOptions): Promise<Lock> {
   return {
     notes,
     async confirm() {
-      const all = await holders(files, path);
-      if (!all.some((one) => one.take === nonce)) await append(mine);
-      const last = all.at(-1);
-      if (last !== undefined && last.take !== nonce) throw heldBy(dir, last);
+      const last = (await holders(files, path)).at(-1);
+      if (last === undefined) await append(mine);
+      else if (last.take !== nonce) throw heldBy(dir, last);
     },
     async release() {
       try {

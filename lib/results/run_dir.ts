@@ -10,7 +10,7 @@
 
 import { KvmarkError } from "../errors.ts";
 import type { Clock, Files } from "../host.ts";
-import { type AnyRow, headerLine, readRows } from "./csv.ts";
+import { type AnyRow, readRows } from "./csv.ts";
 import { Journal, mendFiles, writeError } from "./journal.ts";
 import { type Lock, takeLock } from "./lock.ts";
 import {
@@ -24,6 +24,13 @@ import {
   storedIdentity,
 } from "./progress.ts";
 import { runCommandScript } from "./run_command.ts";
+import {
+  checkHeaders,
+  detailsName,
+  freeTimestamp,
+  isResultFile,
+  tableHeaders,
+} from "./run_files.ts";
 import {
   type Column,
   DETAIL_COLUMNS,
@@ -102,10 +109,6 @@ export interface RunDir {
   close(): Promise<void>;
 }
 
-/** CSV files of kvmark and of the Python suite. */
-const RESULT_FILE =
-  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_.*\.csv$/;
-
 /**
  * Makes the folder and locks it.
  *
@@ -177,7 +180,7 @@ class OpenRunDir implements RunDir {
   }
 
   appendDetails(contextSizeTokens: number, rows: readonly DetailRow[]): Promise<void> {
-    const name = `detailed_results_${contextSizeTokens}_${this.timestamp}.csv`;
+    const name = detailsName(contextSizeTokens, this.timestamp);
     return this.#append(name, DETAIL_COLUMNS, rows);
   }
 
@@ -199,8 +202,13 @@ class OpenRunDir implements RunDir {
       }
       await journal.flush();
       const commits = [...this.#commits, { cell: cellId, bytes: journal.takeGrown() }];
-      await this.#lock.confirm();
-      await this.#write(PROGRESS_NAME, this.#progressText({ ...progress, commits }));
+      try {
+        await this.#lock.confirm();
+        await this.#write(PROGRESS_NAME, this.#progressText({ ...progress, commits }));
+      } catch (error) {
+        journal.stop(error);
+        throw error;
+      }
       this.#commits = commits;
       if (row !== undefined) rows.push(row);
     });
@@ -241,7 +249,7 @@ class OpenRunDir implements RunDir {
         hint: "give another --output-dir; kvmark index and kvmark regenerate read this one",
       });
     if (!names.includes(PROGRESS_NAME)) {
-      const found = names.find((name) => RESULT_FILE.test(name));
+      const found = names.find(isResultFile);
       if (found === undefined) return undefined;
       throw foreign(`results (${found}) without kvmark's ${PROGRESS_NAME}`);
     }
@@ -258,7 +266,8 @@ class OpenRunDir implements RunDir {
 
   async #start(identity: Identity): Promise<{ resumed: boolean; notes: readonly string[] }> {
     const { experiment, version = "unknown" } = this.#options;
-    const timestamp = await this.#freeTimestamp();
+    const names = await this.#options.files.list(this.dir);
+    const timestamp = freeTimestamp(names, this.#options.clock.wallMs());
     const progress: Progress = {
       experiment,
       version,
@@ -271,7 +280,7 @@ class OpenRunDir implements RunDir {
     // First of all files: a folder with CSV files but without it is not kvmark's.
     await this.#write(PROGRESS_NAME, this.#progressText(progress));
     const bytes = new Map<string, number>();
-    for (const [name, header] of this.#headers(timestamp)) {
+    for (const [name, header] of tableHeaders(experiment, timestamp)) {
       await this.#write(name, header);
       bytes.set(name, new TextEncoder().encode(header).length);
     }
@@ -292,9 +301,9 @@ class OpenRunDir implements RunDir {
     );
     if (changes.length > 0) throw otherSettings(this.dir, changes);
     const names = (await files.list(this.dir)).filter((name) =>
-      RESULT_FILE.test(name) && name.endsWith(`_${timestamp}.csv`)
+      isResultFile(name) && name.endsWith(`_${timestamp}.csv`)
     );
-    await this.#checkHeaders(names, stored);
+    await checkHeaders(files, this.dir, names, stored);
     const mended = await this.#mend(stored, names);
     const progress = {
       ...stored,
@@ -322,53 +331,11 @@ class OpenRunDir implements RunDir {
   }
 
   async #mend(stored: Progress, names: readonly string[]) {
-    const headers = this.#headers(stored.timestamp);
+    const headers = tableHeaders(stored.experiment, stored.timestamp);
     try {
       return await mendFiles(this.#options.files, this.dir, stored.commits, names, headers);
     } catch (error) {
       throw writeError(this.dir, error);
-    }
-  }
-
-  /** Rows of another kvmark may have other columns: they cannot stand in one file. */
-  async #checkHeaders(names: readonly string[], stored: Progress): Promise<void> {
-    const expected = this.#headers(stored.timestamp);
-    for (const name of names) {
-      const columns = name.startsWith("detailed_results_") ? headerLine(DETAIL_COLUMNS) : undefined;
-      const header = expected.get(name) ?? columns;
-      const bytes = await this.#options.files.readBytes(`${this.dir}/${name}`);
-      const end = bytes.indexOf(0x0a);
-      if (header === undefined || end < 0) continue;
-      if (new TextDecoder().decode(bytes.subarray(0, end + 1)) === header) continue;
-      throw new KvmarkError(
-        "usage",
-        `${this.dir}/${name} was written by kvmark ${stored.version} with other columns`,
-        {
-          hint: "give --force-restart to start over (the old files stay), or another --output-dir",
-        },
-      );
-    }
-  }
-
-  #headers(timestamp: string): ReadonlyMap<string, string> {
-    if (this.#options.experiment === "single-prompt") {
-      return new Map([[
-        `single_prompt_results_${timestamp}.csv`,
-        headerLine(SINGLE_PROMPT_COLUMNS),
-      ]]);
-    }
-    return new Map([
-      [`summary_${timestamp}.csv`, headerLine(SUMMARY_COLUMNS)],
-      [`phase_metadata_${timestamp}.csv`, headerLine(PHASE_COLUMNS)],
-    ]);
-  }
-
-  /** Now, or the first second after it that no file of the folder has in its name. */
-  async #freeTimestamp(): Promise<string> {
-    const names = await this.#options.files.list(this.dir);
-    for (let wallMs = this.#options.clock.wallMs();; wallMs += 1000) {
-      const timestamp = timestampOf(wallMs);
-      if (!names.some((name) => name.includes(timestamp))) return timestamp;
     }
   }
 
@@ -407,14 +374,6 @@ class OpenRunDir implements RunDir {
     this.#last = result.catch(() => undefined);
     return result;
   }
-}
-
-/** `YYYYMMDD_HHMMSS` in local time. */
-export function timestampOf(wallMs: number): string {
-  const at = new Date(wallMs);
-  const two = (value: number) => String(value).padStart(2, "0");
-  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
-  return `${day}_${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
 }
 
 function otherSettings(dir: string, changes: ReturnType<typeof changesOf>): KvmarkError {

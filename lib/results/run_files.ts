@@ -1,0 +1,89 @@
+/**
+ * Names and headers of the files of a run.
+ *
+ * @module
+ */
+
+import { KvmarkError } from "../errors.ts";
+import type { Files } from "../host.ts";
+import { headerLine } from "./csv.ts";
+import type { Progress } from "./progress.ts";
+import {
+  DETAIL_COLUMNS,
+  type ExperimentKind,
+  PHASE_COLUMNS,
+  SINGLE_PROMPT_COLUMNS,
+  SUMMARY_COLUMNS,
+} from "./schema.ts";
+
+const RESULT_FILE =
+  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_.*\.csv$/;
+
+/** True for the CSV files of kvmark and of the Python suite. */
+export function isResultFile(name: string): boolean {
+  return RESULT_FILE.test(name);
+}
+
+/** The file of the request rows of a context size. */
+export function detailsName(contextSizeTokens: number, timestamp: string): string {
+  return `detailed_results_${contextSizeTokens}_${timestamp}.csv`;
+}
+
+/** The files that are made before the first request, with their header lines. */
+export function tableHeaders(
+  experiment: ExperimentKind,
+  timestamp: string,
+): ReadonlyMap<string, string> {
+  if (experiment === "single-prompt") {
+    const name = `single_prompt_results_${timestamp}.csv`;
+    return new Map([[name, headerLine(SINGLE_PROMPT_COLUMNS)]]);
+  }
+  return new Map([
+    [`summary_${timestamp}.csv`, headerLine(SUMMARY_COLUMNS)],
+    [`phase_metadata_${timestamp}.csv`, headerLine(PHASE_COLUMNS)],
+  ]);
+}
+
+/**
+ * Rows of another kvmark may have other columns: they cannot stand in one file.
+ *
+ * @throws {KvmarkError} `usage` if a file of the run has another header.
+ */
+export async function checkHeaders(
+  files: Files,
+  dir: string,
+  names: readonly string[],
+  stored: Progress,
+): Promise<void> {
+  const expected = tableHeaders(stored.experiment, stored.timestamp);
+  for (const name of names) {
+    const details = name.startsWith("detailed_results_") ? headerLine(DETAIL_COLUMNS) : undefined;
+    const header = expected.get(name) ?? details;
+    const bytes = await files.readBytes(`${dir}/${name}`);
+    const end = bytes.indexOf(0x0a);
+    // Without a line end it was cut off before any row, and is made anew.
+    if (header === undefined || end < 0) continue;
+    if (new TextDecoder().decode(bytes.subarray(0, end + 1)) === header) continue;
+    throw new KvmarkError(
+      "usage",
+      `${dir}/${name} was written by kvmark ${stored.version} with other columns`,
+      { hint: "give --force-restart to start over (the old files stay), or another --output-dir" },
+    );
+  }
+}
+
+/** `YYYYMMDD_HHMMSS` in local time. */
+export function timestampOf(wallMs: number): string {
+  const at = new Date(wallMs);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${at.getFullYear()}${two(at.getMonth() + 1)}${two(at.getDate())}`;
+  return `${day}_${two(at.getHours())}${two(at.getMinutes())}${two(at.getSeconds())}`;
+}
+
+/** The time, or the first second after it that no file has in its name. */
+export function freeTimestamp(names: readonly string[], nowMs: number): string {
+  for (let wallMs = nowMs;; wallMs += 1000) {
+    const timestamp = timestampOf(wallMs);
+    if (!names.some((name) => name.includes(timestamp))) return timestamp;
+  }
+}
