@@ -94,7 +94,7 @@ const IGNORED: Readonly<Record<"ignore_eos" | "min_tokens", readonly Engine[]>> 
 
 /** Engines that are known to act on a field, though they do not check its type. */
 const KNOWN: Readonly<Record<"ignore_eos" | "min_tokens", readonly Engine[]>> = {
-  ignore_eos: ["llamacpp"],
+  ignore_eos: ["llamacpp", "kvmark-sim"],
   min_tokens: [],
 };
 
