@@ -10,7 +10,7 @@ import { type Judgement, type PolicyRun, type RunPeriod, runPolicy } from "../lo
 import { type CellSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
 import { type AccessOrder, accessOrder, type PromptShape } from "../prompt/working_set.ts";
 import { randomStream, seedFor } from "../random.ts";
-import type { InferenceRequest, PeriodOutcome, RequestLabels } from "../record.ts";
+import type { InferenceRequest, PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
 import type { RunDir } from "../results/run_dir.ts";
 import type { RunListener } from "./listener.ts";
 import type { RequestMaker } from "./requests.ts";
@@ -116,7 +116,7 @@ async function sendPeriod(
     );
   };
   await openConnections(session, planned.concurrency);
-  return await session.pool.runPeriod(
+  const outcome = await session.pool.runPeriod(
     {
       cellId: plan.cellId,
       periodId: planned.periodId,
@@ -134,6 +134,17 @@ async function sendPeriod(
       },
     },
   );
+  return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
+    ? { ...outcome, records: outcome.records.map(absentMeansZero) }
+    : outcome;
+}
+
+/** For a server that was seen to leave the cached-token count out where it is 0. */
+function absentMeansZero(record: RequestRecord): RequestRecord {
+  const { usage } = record;
+  return usage?.promptTokens === undefined || usage.cachedTokens !== undefined
+    ? record
+    : { ...record, usage: { ...usage, cachedTokens: 0 } };
 }
 
 async function openConnections(session: Session, count: number): Promise<void> {

@@ -1,0 +1,47 @@
+/**
+ * `run.json`: how a run was made, for the report and for whoever repeats it.
+ *
+ * @module
+ */
+
+import type { Host } from "../host.ts";
+import type { ExperimentKind, RunConfig } from "../results/schema.ts";
+import { CAPABILITIES, type CapabilityName, ENGINE_TITLES } from "../server/facts.ts";
+import type { OutputConfig } from "./cache_rate.ts";
+import type { Session } from "./session.ts";
+
+/** Everything that is known about how a run is made. Holds no key. */
+export function runConfig(
+  experiment: ExperimentKind,
+  session: Session,
+  output: OutputConfig,
+  warnings: readonly string[],
+  host: Host,
+): RunConfig {
+  const facts = session.facts[0]!;
+  const { overhead, vocabulary, config } = session;
+  const serverFacts = (Object.keys(CAPABILITIES) as CapabilityName[]).map((name) => ({
+    name: CAPABILITIES[name],
+    value: facts.capabilities[name].state,
+    evidence: facts.capabilities[name].evidence,
+  }));
+  return {
+    experiment,
+    kvmarkVersion: output.version,
+    startedAt: new Date(host.clock.wallMs()).toISOString(),
+    model: session.model,
+    endpoints: config.endpoints,
+    server: `${ENGINE_TITLES[facts.engine]} ${facts.engineVersion ?? ""}`.trim(),
+    serverFacts,
+    parameters: output.identity,
+    notes: [
+      `Prompts: ${vocabulary.source}, ${vocabulary.proof}; sent as ${config.promptFormat} on ` +
+      `/v1/${session.api === "chat" ? "chat/completions" : "completions"}`,
+      `The server adds ${overhead.beforeTokens} tokens before and ${overhead.afterTokens} after ` +
+      `the text (${overhead.evidence})`,
+      ...(config.insecure ? ["TLS certificates were not verified (--insecure)"] : []),
+    ],
+    warnings,
+    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+  };
+}
