@@ -17,7 +17,7 @@ import {
 } from "./schema.ts";
 
 const RESULT_FILE =
-  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_.*\.csv$/;
+  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_(?:.*_)?\d{8}_\d{6}\.csv$/;
 
 /** True for the CSV files of kvmark and of the Python suite. */
 export function isResultFile(name: string): boolean {
