@@ -32,7 +32,7 @@ import type { PeriodOutcome } from "../record.ts";
 export interface Judgement {
   readonly limits: Limits;
   readonly ttftMetric: TtftMetric;
-  readonly decodeRateMetric: TokensPerReqMetric;
+  readonly tokensPerReqMetric: TokensPerReqMetric;
   readonly strictTimeWindow: boolean;
   /** Cores that the process may use. */
   readonly cores: number;
@@ -97,7 +97,7 @@ const INTERRUPTED: Peak = { reason: "interrupted", withinLimits: false };
 /** What the controller sees of a period. */
 function observe(summary: PeriodSummary, judgement: Judgement, elapsedMs: number): Observation {
   const ttftMs = measuredTtftMs(summary, judgement.ttftMetric);
-  const decodeRatePerSec = decodeRateOf(summary, judgement.decodeRateMetric);
+  const decodeRatePerSec = decodeRateOf(summary, judgement.tokensPerReqMetric);
   return {
     ...(ttftMs === undefined ? {} : { measuredTtftMs: ttftMs }),
     ...(decodeRatePerSec === undefined ? {} : { decodeRatePerSec }),

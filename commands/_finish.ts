@@ -1,0 +1,74 @@
+/**
+ * The end of an experiment: report, table, exit code.
+ *
+ * @module
+ */
+
+import { KvmarkError } from "../lib/errors.ts";
+import type { RunResult, Signals } from "../lib/experiments/cache_rate.ts";
+import type { Host } from "../lib/host.ts";
+import type { ExperimentKind } from "../lib/results/schema.ts";
+import { resultTable } from "./_result_table.ts";
+
+/** How the result is given. */
+export interface FinishOptions {
+  readonly experiment: ExperimentKind;
+  readonly dir: string;
+  readonly json: boolean;
+  readonly skipGraphs: boolean;
+  readonly requireVerified: boolean;
+}
+
+/** Writes the pages and prints the result. @throws {KvmarkError} For every exit code but 0. */
+export async function finish(host: Host, result: RunResult, options: FinishOptions): Promise<void> {
+  const { dir, experiment } = options;
+  const { rows, warnings } = result;
+  let page: string | undefined;
+  if (!options.skipGraphs && rows.length > 0) page = await writePages(host, dir);
+  if (options.json) {
+    const report = { experiment, rows, warnings, output_dir: dir, index: page ?? null };
+    host.stdout.write(`${JSON.stringify(report)}\n`);
+  } else if (rows.length > 0) {
+    host.stdout.write(resultTable(rows));
+    host.stdout.write(`\n${page === undefined ? `results: ${dir}` : `dashboard: ${page}`}\n`);
+  }
+  if (result.interrupted) {
+    throw new KvmarkError("interrupted", "Interrupted; the finished cells are kept", {
+      hint: "run the same command again to go on",
+    });
+  }
+  if (result.failedCells > 0 && rows.every((row) => (row.total_requests ?? 0) === 0)) {
+    const kinds = new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind));
+    throw new KvmarkError("failed", `No request succeeded (${[...kinds].join("; ")})`, {
+      hint: `see the error columns in ${dir}, and the log of the server`,
+    });
+  }
+  if (options.requireVerified && result.differingCells > 0) {
+    throw new KvmarkError(
+      "unverified",
+      `In ${result.differingCells} cells the hit rate was not the one intended`,
+      { hint: "the column hit_rate_cause says what is likely" },
+    );
+  }
+}
+
+async function writePages(host: Host, dir: string): Promise<string> {
+  const { readRun } = await import("../lib/results/read.ts");
+  const { writeReport } = await import("../lib/report/report.ts");
+  const [first] = await writeReport(host.files, await readRun(host.files, dir));
+  return `${dir.replace(/\/+$/, "")}/${first}`;
+}
+
+/** The first signal drains, the second aborts. Call `release` when the run is over. */
+export function runSignals(host: Host): Signals & { release: () => void } {
+  const drain = new AbortController();
+  const abort = new AbortController();
+  const release = host.onInterrupt(() => {
+    if (drain.signal.aborted) abort.abort();
+    else {
+      host.stderr.write("\ninterrupted: waiting for the requests in flight; again to give up\n");
+      drain.abort();
+    }
+  });
+  return { drain: drain.signal, abort: abort.signal, release };
+}

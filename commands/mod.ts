@@ -1,0 +1,87 @@
+/**
+ * The table of commands. A command's module is loaded only when it is the one that was asked for.
+ *
+ * @module
+ */
+
+import { Command, CommanderError } from "@commander-js/extra-typings";
+import { exitCodeOf, formatError } from "../lib/errors.ts";
+import type { Host } from "../lib/host.ts";
+import { VERSION } from "./_version.ts";
+
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  // deno-lint-ignore no-explicit-any
+  readonly load: () => Promise<{ command(host: Host): Command<any, any, any> }>;
+}
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "cache-rate",
+    summary: "throughput and latency against hit rate",
+    load: () => import("./cache_rate.ts"),
+  },
+  {
+    name: "simulate",
+    summary: "an OpenAI-compatible server whose cache is known to the token",
+    load: () => import("./simulate.ts"),
+  },
+  {
+    name: "demo",
+    summary: "simulator, sweep and dashboard in a minute: no GPU, no network",
+    load: () => import("./demo.ts"),
+  },
+];
+
+const EXAMPLES = `
+Examples:
+  kvmark demo
+  kvmark cache-rate --api-endpoint http://localhost:8000 --context-sizes 8000 --working-set-size 200000
+  kvmark cache-rate --help
+`;
+
+/** Runs the command line of `host`. @returns The exit code. */
+export async function runCommandLine(host: Host): Promise<number> {
+  try {
+    const [name, ...rest] = host.args;
+    const entry = COMMANDS.find((one) => one.name === name);
+    if (entry === undefined) await program(host).parseAsync([...host.args], { from: "user" });
+    else {
+      const command = (await entry.load()).command(host);
+      await connect(command, host).parseAsync(rest, { from: "user" });
+    }
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    host.stderr.write(`${formatError(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+/** The program without its commands' modules: help, version, and the name that nobody knows. */
+function program(host: Host): Command {
+  const root = connect(new Command("kvmark"), host)
+    .description("A benchmark for the KV cache of LLM inference servers.")
+    .version(VERSION)
+    .addHelpText("after", EXAMPLES);
+  for (const { name, summary } of COMMANDS) {
+    connect(root.command(name), host).description(summary).allowUnknownOption();
+  }
+  if (host.args.length === 0) root.action(() => root.help());
+  return root as unknown as Command;
+}
+
+// deno-lint-ignore no-explicit-any
+function connect<C extends Command<any, any, any>>(command: C, host: Host): C {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => host.stdout.write(text),
+    writeErr: (text) => host.stderr.write(text.replace(/^error: /, "kvmark: ")),
+    getOutHelpWidth: () => host.stdout.columns(),
+    getErrHelpWidth: () => host.stderr.columns(),
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  }).showHelpAfterError(false);
+  return command;
+}
