@@ -78,7 +78,7 @@ const RECOGNISERS: readonly (readonly [Engine, Recognise])[] = [
   ["trtllm", (documents, owners) => {
     const owner = ownerEvidence(owners, /^tensorrt/i) ?? familyEvidence(documents, /^trtllm[:_]/);
     if (owner !== undefined) return owner;
-    if (documents.metrics.jsonTrap && documents.version !== undefined) {
+    if (documents.metrics.jsonTrap && text(documents.version?.["version"]) !== undefined) {
       return "/metrics is JSON iteration statistics";
     }
     return documents.metrics.url?.endsWith("/prometheus/metrics")

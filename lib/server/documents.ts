@@ -89,7 +89,7 @@ async function findMetrics(access: ServerAccess): Promise<MetricsDocument> {
       return { url: reply.url, exposition, evidence, jsonTrap };
     }
     const isJson = reply?.status === 200 && reply.json !== undefined;
-    if (isJson && path === "/metrics") jsonTrap = true;
+    if (isJson && path === "/metrics" && Array.isArray(reply.json)) jsonTrap = true;
     seen.push(`${path} ${describe(reply, isJson)}`);
   }
   return { evidence: seen.join("; "), jsonTrap };
