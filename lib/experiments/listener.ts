@@ -40,11 +40,20 @@ export interface RunListener {
 /** A listener that keeps the warnings and passes everything on. */
 export function collectWarnings(listener: RunListener): RunListener & { warnings: string[] } {
   const warnings: string[] = [];
-  return Object.assign(Object.create(listener) as RunListener, {
+  return {
     warnings,
-    warning(text: string) {
-      if (!warnings.includes(text)) warnings.push(text);
+    note: (text) => listener.note(text),
+    warning(text) {
+      if (warnings.includes(text)) return;
+      warnings.push(text);
       listener.warning(text);
     },
-  });
+    cellStarted: (position) => listener.cellStarted?.(position),
+    periodStarted: (planned, reason) => listener.periodStarted?.(planned, reason),
+    warmUpStarted: (prompts) => listener.warmUpStarted?.(prompts),
+    warmUpFinished: (...args) => listener.warmUpFinished?.(...args),
+    record: (record) => listener.record?.(record),
+    periodFinished: (period, next) => listener.periodFinished?.(period, next),
+    cellFinished: (position, row) => listener.cellFinished?.(position, row),
+  };
 }
