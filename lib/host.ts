@@ -62,6 +62,12 @@ export interface Host {
   onInterrupt(handler: (signal: "SIGINT" | "SIGTERM") => void): () => void;
   /** A `fetch` that also trusts the given certificate authorities (PEM). */
   fetchWith(caPem?: string): typeof fetch;
+  /**
+   * Takes the kernel's lock on a file, which ends with the process at the latest.
+   *
+   * @returns A function that gives it back; `undefined` if another process has it.
+   */
+  tryLock(path: string): Promise<(() => Promise<void>) | undefined>;
   /** Module to start workers from: the main module, which switches on the worker's name. */
   readonly workerModule: string;
 }
@@ -180,6 +186,19 @@ export function denoHost(workerModule: string): Host {
       const client = Deno.createHttpClient({ caCerts: [caPem] });
       return (input, init) => fetch(input, { ...init, client });
     },
+    tryLock,
     workerModule,
+  };
+}
+
+async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
+  const file = await Deno.open(path, { create: true, append: true });
+  if (!await file.tryLock(true)) {
+    file.close();
+    return undefined;
+  }
+  return async () => {
+    await file.unlock();
+    file.close();
   };
 }

@@ -95,6 +95,7 @@ export async function runCacheRate(
     pid: host.pid,
     forceRestart: output.forceRestart,
     version: output.version,
+    tryLock: (path) => host.tryLock(path),
   });
   let session: Session | undefined;
   try {
