@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { systemClock } from "../lib/host.ts";
+import { findBlockTokens } from "../lib/server/block_size.ts";
 import type { ServerAccess } from "../lib/server/http.ts";
 import { infer, type ProbeAnswer } from "../lib/server/infer.ts";
 import { usageRequest } from "../lib/server/inference_probe.ts";
@@ -155,6 +156,31 @@ Deno.test("proveCold() proves nothing where caching is off or the count lies", a
       assert.match(proof.evidence.join("\n"), /proves nothing/);
     });
   }
+});
+
+Deno.test("findBlockTokens() finds the simulator's block by experiment, on both routes", async () => {
+  for (const blockTokens of [1, 16, 48, 272]) {
+    await withSimulator(
+      { blockTokens, chatTokensBefore: 9, chatTokensAfter: 5 },
+      async (access) => {
+        const facts = await probe(access);
+        for (const api of ["completions", "chat"] as const) {
+          const overhead = await measureOverhead(access, facts, api);
+          const found = await findBlockTokens(access, facts, { api, overhead, nonce: nextNonce() });
+          assert.equal(found.blockTokens, blockTokens, found.evidence);
+        }
+      },
+    );
+  }
+});
+
+Deno.test("findBlockTokens() does not trust a count that was disproved", async () => {
+  await withSimulator({ faults: ["lying-cache-counter"] }, async (access) => {
+    const facts = await probe(access);
+    const overhead = { beforeTokens: 1, afterTokens: 0, certainty: "measured" } as const;
+    const options = { api: "completions", overhead, nonce: nextNonce() } as const;
+    assert.equal((await findBlockTokens(access, facts, options)).blockTokens, undefined);
+  });
 });
 
 /** A cell: prompts that share their beginning with one of `prompts` warmed ones. */

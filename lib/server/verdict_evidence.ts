@@ -62,6 +62,7 @@ export interface HitEvidence {
   readonly coldTtftMs?: number;
   readonly medianTtftMs?: number;
   readonly engine: Engine;
+  readonly engineVersion?: string;
   /** State of the capability `prefixCaching`. */
   readonly prefixCaching: "yes" | "no" | "unknown";
   /** State of the capability `cachedTokens`, and what would switch it on. */
