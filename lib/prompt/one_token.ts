@@ -60,6 +60,8 @@ interface Anchor extends Word {
 
 /** Bare words that are tried as the anchor before the rule is said not to hold. */
 const ANCHOR_TRIES = 16;
+/** If not one word was found after so many questions, none will be: a tokenizer of letters, say. */
+const HOPELESS_QUESTIONS = 64;
 /** Rounds of checking the whole and dropping the offenders. */
 const CHECK_ROUNDS = 8;
 
@@ -111,11 +113,13 @@ async function siftWords(ask: Ask, anchor: Anchor, options: OneTokenOptions): Pr
   for (let at = 0; at < candidates.length; at += groupWords) {
     groups.push(candidates.slice(at, at + groupWords).map((word) => ` ${word}`));
   }
-  groups.reverse();
   const words: Word[] = [];
-  for (let questions = 0; questions < maxQuestions && words.length < wanted; questions++) {
-    const group = groups.pop();
-    if (group === undefined) break;
+  // Whole groups without an offender may be all that is needed. Then the halves, depth first, so
+  // that words come of it even if the questions run out.
+  const halves: (readonly string[])[] = [];
+  for (let asked = 0; asked < maxQuestions && words.length < wanted; asked++) {
+    const group = groups[asked] ?? halves.pop();
+    if (group === undefined || (asked >= HOPELESS_QUESTIONS && words.length === 0)) break;
     const { count, ids } = await ask(anchor.text + group.join(""));
     if (count === anchor.count + group.length && ids?.[0] === anchor.id) {
       group.forEach((text, i) =>
@@ -123,7 +127,7 @@ async function siftWords(ask: Ask, anchor: Anchor, options: OneTokenOptions): Pr
       );
     } else if (group.length > 1) {
       const half = Math.ceil(group.length / 2);
-      groups.push(group.slice(half), group.slice(0, half));
+      halves.push(group.slice(half), group.slice(0, half));
     }
   }
   return withOwnIds(words).slice(0, wanted);
