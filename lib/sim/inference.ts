@@ -250,11 +250,11 @@ export class Inference {
 
   /** The connection is closed; if the answer was complete, this is no news. */
   #closed(active: Active): void {
-    if (!this.#active.has(active.number)) return;
-    this.#end(active, active.cut === undefined ? "disconnect" : "fault");
+    if (this.#active.has(active.number)) this.#end(active, "disconnect");
   }
 
-  #end(active: Active, finish: TruthEntry["finish"]): void {
+  #end(active: Active, ended: TruthEntry["finish"]): void {
+    const finish = active.cut === undefined ? ended : "fault";
     this.#active.delete(active.number);
     active.answer.stop();
     active.engine.abort(active.number);
