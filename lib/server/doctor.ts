@@ -1,0 +1,277 @@
+/**
+ * What a server can prove about its cache, what will be missing, and what would switch it on.
+ *
+ * @module
+ */
+
+import type { Clock } from "../host.ts";
+import type { ApiKind } from "../record.ts";
+import { type BlockExperiment, findBlockTokens } from "./block_size.ts";
+import { CAPABILITIES, type CapabilityName, type ServerFacts } from "./facts.ts";
+import { send, type ServerAccess } from "./http.ts";
+import { infer } from "./infer.ts";
+import { usageRequest } from "./inference_probe.ts";
+import { type MeasuredOverhead, measureOverhead } from "./overhead.ts";
+import { probeText } from "./probe_text.ts";
+
+/** Round trips of a small request on an open connection. */
+export interface RoundTrip {
+  readonly medianMs: number;
+  readonly minMs: number;
+  readonly samples: number;
+}
+
+/** Clock of the server against that of this host, as far as a Date header tells. */
+export interface ClockOffset {
+  /** Server minus this host. */
+  readonly offsetMs: number;
+  /** The header has whole seconds. */
+  readonly uncertaintyMs: number;
+}
+
+/** One prompt, cold, then again, then once more: medians over several prompts. */
+export interface CacheTrial {
+  readonly works: "yes" | "no" | "unknown";
+  readonly evidence: string;
+  readonly prompts: number;
+  readonly promptTokens?: number;
+  readonly coldTtftMs?: number;
+  readonly cachedTtftMs?: number;
+  readonly cachedAgainTtftMs?: number;
+  /** As reported for the last prompt: cold, cached, cached again. */
+  readonly reportedCachedTokens: readonly (number | undefined)[];
+}
+
+/** A capability as the report prints it. */
+export interface DoctorCheck {
+  readonly name: CapabilityName;
+  readonly meaning: string;
+  readonly state: "yes" | "no" | "unknown";
+  readonly evidence: string;
+  readonly enable?: string;
+}
+
+/** What this host can drive, measured against the simulator. */
+export interface ClientCapacity {
+  readonly streams: number;
+  readonly tokensPerSec: number;
+  readonly evidence: string;
+}
+
+/** All that `doctor` found. */
+export interface DoctorReport {
+  readonly facts: ServerFacts;
+  readonly roundTrip: RoundTrip;
+  readonly clockOffset?: ClockOffset;
+  readonly overhead: MeasuredOverhead;
+  readonly caching: CacheTrial;
+  readonly block: BlockExperiment;
+  readonly checks: readonly DoctorCheck[];
+  /** What will be missing in results, with what switches it on; whole sentences. */
+  readonly missing: readonly string[];
+  readonly client?: ClientCapacity;
+}
+
+/** Options of {@linkcode diagnose}. */
+export interface DoctorOptions {
+  readonly clock: Clock;
+  /** Never use one twice. */
+  readonly nonce: string;
+  /** Words of the prompts of the cache trial; default 2000, or what half the context allows. */
+  readonly words?: number;
+}
+
+/**
+ * Examines a server that has been probed. Takes some twenty requests of up to 2000 tokens.
+ *
+ * @throws {KvmarkError} `unreachable` if the server stops answering.
+ */
+export async function diagnose(
+  access: ServerAccess,
+  facts: ServerFacts,
+  options: DoctorOptions,
+): Promise<DoctorReport> {
+  const { nonce, clock } = options;
+  const { api } = facts;
+  const { roundTrip, clockOffset } = await measureRoundTrip(access, clock);
+  const overhead = await measureOverhead(access, facts, api, `${nonce}-overhead`);
+  const room = Math.floor((facts.maxContextTokens ?? Infinity) / 2);
+  const words = Math.min(options.words ?? 2000, room);
+  const caching = await tryCache(access, facts, { api, nonce, words });
+  const block = await findBlockTokens(access, facts, { api, overhead, nonce: `${nonce}-block` });
+  const names = Object.keys(CAPABILITIES) as CapabilityName[];
+  return {
+    facts,
+    roundTrip,
+    overhead,
+    caching,
+    block,
+    checks: names.map((name) => ({
+      name,
+      meaning: CAPABILITIES[name],
+      ...facts.capabilities[name],
+    })),
+    missing: missingFrom(facts, caching, block),
+    ...(clockOffset === undefined ? {} : { clockOffset }),
+  };
+}
+
+const ROUND_TRIPS = 7;
+
+async function measureRoundTrip(
+  access: ServerAccess,
+  clock: Clock,
+): Promise<{ roundTrip: RoundTrip; clockOffset?: ClockOffset }> {
+  const elapsed: number[] = [];
+  let clockOffset: ClockOffset | undefined;
+  for (let i = 0; i <= ROUND_TRIPS; i++) {
+    const sentWallMs = clock.wallMs();
+    const { elapsedMs, headers } = await send(access, { path: "/v1/models" });
+    // The first one may open the connection.
+    if (i > 0) elapsed.push(elapsedMs);
+    clockOffset = offsetFrom(headers.get("date"), sentWallMs, elapsedMs);
+  }
+  elapsed.sort((a, b) => a - b);
+  const roundTrip = {
+    medianMs: median(elapsed) ?? NaN,
+    minMs: elapsed[0] ?? NaN,
+    samples: elapsed.length,
+  };
+  return clockOffset === undefined ? { roundTrip } : { roundTrip, clockOffset };
+}
+
+/** The header was made between sending and receiving, and names the second that had begun. */
+export function offsetFrom(
+  date: string | null,
+  sentWallMs: number,
+  elapsedMs: number,
+): ClockOffset | undefined {
+  const second = date === null ? NaN : Date.parse(date);
+  if (Number.isNaN(second)) return undefined;
+  return {
+    offsetMs: second + 500 - (sentWallMs + elapsedMs / 2),
+    uncertaintyMs: 500 + elapsedMs / 2,
+  };
+}
+
+const TRIAL_PROMPTS = 3;
+
+interface Trial {
+  readonly ttftMs: readonly (number | undefined)[];
+  readonly cachedTokens: readonly (number | undefined)[];
+  readonly promptTokens?: number;
+  readonly refused?: number;
+}
+
+async function tryCache(
+  access: ServerAccess,
+  facts: ServerFacts,
+  { api, nonce, words }: { readonly api: ApiKind; readonly nonce: string; readonly words: number },
+): Promise<CacheTrial> {
+  const streamUsage = facts.capabilities.streamUsage.state === "yes";
+  const trials: Trial[] = [];
+  for (let i = 0; i < TRIAL_PROMPTS; i++) {
+    const text = probeText(nonce, `trial-${i}`, words);
+    const request = { ...usageRequest(facts, api, text, streamUsage), stream: true };
+    const answers = [];
+    for (let repeat = 0; repeat < 3; repeat++) answers.push(await infer(access, request));
+    const promptTokens = answers[0]?.usage?.promptTokens;
+    const refused = answers.find(({ ok }) => !ok)?.status;
+    trials.push({
+      ttftMs: answers.map(({ ttftMs }) => ttftMs),
+      cachedTokens: answers.map(({ usage }) => usage?.cachedTokens),
+      ...(promptTokens === undefined ? {} : { promptTokens }),
+      ...(refused === undefined ? {} : { refused }),
+    });
+  }
+  return judgeTrials(facts, trials, words);
+}
+
+function judgeTrials(facts: ServerFacts, trials: readonly Trial[], words: number): CacheTrial {
+  const at = (repeat: number) => median(trials.flatMap(({ ttftMs }) => ttftMs[repeat] ?? []));
+  const [cold, cached, again] = [at(0), at(1), at(2)];
+  const last = trials.at(-1);
+  const promptTokens = last?.promptTokens;
+  const refused = trials.find((trial) => trial.refused !== undefined)?.refused;
+  const verdict = refused === undefined
+    ? cachingVerdict(facts, trials)
+    : { works: "unknown", evidence: `a prompt of ${words} words was answered ${refused}` } as const;
+  return {
+    ...verdict,
+    prompts: trials.length,
+    reportedCachedTokens: last?.cachedTokens ?? [],
+    ...(promptTokens === undefined ? {} : { promptTokens }),
+    ...(cold === undefined ? {} : { coldTtftMs: cold }),
+    ...(cached === undefined ? {} : { cachedTtftMs: cached }),
+    ...(again === undefined ? {} : { cachedAgainTtftMs: again }),
+  };
+}
+
+/** A cold prompt that takes less than this tells nothing by its time. */
+const TELLING_MS = 50;
+
+/** Counts are believed first; times only where there are no counts, and only if they are clear. */
+export function cachingVerdict(
+  facts: Pick<ServerFacts, "capabilities">,
+  trials: readonly Pick<Trial, "ttftMs">[],
+): Pick<CacheTrial, "works" | "evidence"> {
+  const { state, evidence } = facts.capabilities.prefixCaching;
+  if (state !== "unknown") return { works: state, evidence };
+  const pairs = trials.flatMap(({ ttftMs: [cold, cached] }) =>
+    cold === undefined || cached === undefined ? [] : [{ cold, cached }]
+  );
+  if (pairs.length < trials.length || pairs.length === 0) return { works: state, evidence };
+  if (pairs.every(({ cold, cached }) => cold >= TELLING_MS && cached < cold * 0.6)) {
+    return {
+      works: "yes",
+      evidence: "repeated prompts are answered in less than 60 % of the time",
+    };
+  }
+  if (pairs.every(({ cold, cached }) => cold >= TELLING_MS && cached > cold * 0.9)) {
+    return { works: "no", evidence: "repeated prompts take as long as cold ones" };
+  }
+  return { works: "unknown", evidence: `${evidence}, and the times are not clear` };
+}
+
+function median(values: readonly number[]): number | undefined {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low, high] = [sorted[Math.ceil(sorted.length / 2) - 1], sorted[middle]];
+  return low === undefined || high === undefined ? undefined : (low + high) / 2;
+}
+
+/** What is lost in results when a capability is missing. */
+const LOST: Partial<Record<CapabilityName, string>> = {
+  stream: "TTFT, because answers are not streamed",
+  streamUsage: "token counts of the server; prompts and outputs are counted by the client",
+  cachedTokens: "verified hit rates per request",
+  cacheCounters: "hit rates by counters, hits by tier, queue and KV usage",
+  tokenize: "words from the server's own tokenizer (another source is used)",
+  ignoreEos: "outputs of equal length: an answer may end early",
+  reset: "a proved cold cache by reset; unique prompts are cold anyway",
+  recompute: "loading against recomputing on one server",
+};
+
+function missingFrom(facts: ServerFacts, caching: CacheTrial, block: BlockExperiment): string[] {
+  const missing: string[] = [];
+  for (const [name, lost] of Object.entries(LOST)) {
+    const { state, enable } = facts.capabilities[name as CapabilityName];
+    if (state === "yes") continue;
+    const how = enable === undefined ? "" : `: ${enable}`;
+    missing.push(`${state === "no" ? "No" : "Perhaps no"} ${lost}${how}.`);
+  }
+  if (facts.cachedTokensDisproved) {
+    missing.push("The reported cached tokens are not true: they are not of what is reused.");
+  }
+  if (caching.works === "no") {
+    const { enable } = facts.capabilities.prefixCaching;
+    missing.push(`No prefix caching${enable === undefined ? "" : `: ${enable}`}.`);
+  }
+  if (facts.blockTokens === undefined && block.blockTokens === undefined) {
+    missing.push("No exact achievable hit rate: the block size is not known.");
+  }
+  if (facts.maxContextTokens === undefined) {
+    missing.push("No check of --context-sizes: the server does not state its context limit.");
+  }
+  return missing;
+}

@@ -1,0 +1,103 @@
+/**
+ * A doctor's report as text for a terminal.
+ *
+ * @module
+ */
+
+import { formatCount, formatMs, formatShort } from "../units.ts";
+import type { DoctorReport } from "./doctor.ts";
+import { ENGINE_TITLES } from "./facts.ts";
+
+/** The report, line by line. */
+export function doctorText(report: DoctorReport): string {
+  const sections = [
+    table(serverLines(report)),
+    table(cacheLines(report)),
+    ["This server:", ...table(checkLines(report))],
+    report.missing.length === 0
+      ? ["Nothing will be missing in results."]
+      : ["Missing in results:", ...report.missing.map((line) => `  - ${line}`)],
+    report.facts.notes,
+  ];
+  const filled = sections.filter((lines) => lines.length > 0);
+  return `${filled.map((lines) => lines.join("\n")).join("\n\n")}\n`;
+}
+
+type Line = readonly [name: string, value: string];
+
+function table(lines: readonly Line[]): string[] {
+  const width = Math.max(...lines.map(([name]) => name.length)) + 2;
+  return lines.map(([name, value]) => `${name.padEnd(width)}${value}`);
+}
+
+function serverLines({ facts, roundTrip, clockOffset, overhead, client }: DoctorReport): Line[] {
+  const { evidence } = facts;
+  const version = facts.engineVersion === undefined ? "" : ` ${facts.engineVersion}`;
+  const lines: Line[] = [
+    ["server", `${ENGINE_TITLES[facts.engine]}${version} (${facts.engineEvidence})`],
+    ["endpoint", facts.baseUrl],
+    ["model", `${facts.model} on /v1/${facts.api === "chat" ? "chat/completions" : facts.api}`],
+    ["context limit", stated(facts.maxContextTokens, evidence["maxContextTokens"])],
+    ["HBM capacity", stated(facts.hbmTokens, evidence["hbmTokens"])],
+    ["round trip", `${formatMs(roundTrip.medianMs)} (least ${formatMs(roundTrip.minMs)})`],
+  ];
+  for (const { name, capacityTokens, evidence } of facts.tiers ?? []) {
+    if (name !== "HBM") lines.push([`${name} capacity`, stated(capacityTokens, evidence)]);
+  }
+  if (clockOffset !== undefined) {
+    const { offsetMs, uncertaintyMs } = clockOffset;
+    const agrees = Math.abs(offsetMs) <= uncertaintyMs;
+    const range = `± ${formatMs(uncertaintyMs)}`;
+    lines.push(["clock", agrees ? `agrees (${range})` : `off by ${formatMs(offsetMs)} (${range})`]);
+  }
+  lines.push(["around a prompt", overheadText(overhead)]);
+  if (client !== undefined) {
+    const { streams, tokensPerSec } = client;
+    const text = `${formatCount(streams)} streams, ${formatShort(tokensPerSec)} tokens/s`;
+    lines.push(["this client", `${text} (${client.evidence})`]);
+  }
+  return lines;
+}
+
+function overheadText({ beforeTokens, afterTokens, evidence }: DoctorReport["overhead"]): string {
+  return `${beforeTokens} tokens before, ${afterTokens} after (${evidence})`;
+}
+
+function stated(tokens: number | undefined, evidence: string | undefined): string {
+  if (tokens === undefined) return "not stated";
+  return `${formatCount(tokens)} tokens${evidence === undefined ? "" : ` (${evidence})`}`;
+}
+
+function cacheLines({ caching, block, facts }: DoctorReport): Line[] {
+  const reported = caching.reportedCachedTokens;
+  const line = (ttftMs: number | undefined, repeat: number) => {
+    const cached = reported[repeat];
+    const zero = facts.cachedTokensAbsentMeansZero ? "0" : "no count";
+    return `TTFT ${formatMs(ttftMs)}, cached tokens: ${
+      cached === undefined ? zero : formatCount(cached)
+    }`;
+  };
+  const size = caching.promptTokens === undefined
+    ? ""
+    : `, prompts of ${formatCount(caching.promptTokens)} tokens`;
+  return [
+    ["prefix caching", `${caching.works} (${caching.evidence})`],
+    ["cold", `${line(caching.coldTtftMs, 0)}${size}`],
+    ["cached", line(caching.cachedTtftMs, 1)],
+    ["cached again", line(caching.cachedAgainTtftMs, 2)],
+    ["block, stated", stated(facts.blockTokens, facts.evidence["blockTokens"])],
+    [
+      "block, found",
+      block.blockTokens === undefined
+        ? `none (${block.evidence})`
+        : `${block.blockTokens} tokens (${block.evidence})`,
+    ],
+  ];
+}
+
+function checkLines({ checks }: DoctorReport): Line[] {
+  return checks.map(({ meaning, state, evidence, enable }) => [
+    `  ${state.padEnd(7)} ${meaning}`,
+    `${evidence}${enable === undefined ? "" : `; ${enable}`}`,
+  ]);
+}
