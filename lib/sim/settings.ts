@@ -132,7 +132,7 @@ export async function resolveSettings(options: SimulatorOptions): Promise<Simula
   const settings: SimulatorSettings = { ...COMMON, ...profile.settings, ...given, profile: name };
   const pool = poolTokens(settings);
   const maxModelTokens = given.maxModelTokens ??
-    Math.min(settings.maxModelTokens, pool === 0 ? Infinity : pool);
+    Math.min(settings.maxModelTokens, pool > 0 ? pool : Infinity);
   const resolved = { ...settings, maxModelTokens };
   const problems = problemsOf(resolved);
   if (problems.length > 0) {
@@ -143,7 +143,9 @@ export async function resolveSettings(options: SimulatorOptions): Promise<Simula
 
 /** The HBM pool in whole blocks. */
 function poolTokens({ hbmTokens, blockTokens }: SimulatorSettings): number {
-  return Math.floor(hbmTokens / blockTokens) * blockTokens;
+  // A block size that cannot be is a problem of its own; it must not cause another one here.
+  const block = blockTokens >= 1 ? blockTokens : 1;
+  return Math.floor(hbmTokens / block) * block;
 }
 
 function problemsOf(settings: SimulatorSettings): string[] {
