@@ -107,6 +107,30 @@ export function renderIds(vocabulary: Vocabulary, segments: readonly Segment[]):
   return prompt;
 }
 
+/**
+ * The text of a prompt for any vocabulary: {@linkcode renderText}, or its slow and exact stand-in
+ * where the one-token rule does not hold.
+ *
+ * With the stand-in, the total is exact; where a segment ends within a word, the token there may
+ * differ from the one that the longer segment has at that place.
+ *
+ * @throws {RangeError} If a text of exactly this size does not exist for the tokenizer.
+ */
+export async function renderExactText(
+  vocabulary: Vocabulary,
+  segments: readonly Segment[],
+): Promise<string> {
+  const { encodeAndTrim } = vocabulary;
+  if (encodeAndTrim === undefined) return renderText(vocabulary, segments);
+  let [text, tokens] = ["", 0];
+  for (const segment of segments) {
+    tokens += segment.tokens;
+    const more = renderText(vocabulary, [segment]);
+    text = await encodeAndTrim(text === "" ? more : `${text} ${more}`, tokens);
+  }
+  return text;
+}
+
 /** The table index of each word of the prompt. */
 function pickWords(table: WordTable, segments: readonly Segment[]): Uint32Array {
   let total = 0;

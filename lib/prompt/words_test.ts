@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { KvmarkError } from "../errors.ts";
 import { ENGLISH_WORDS } from "./english_words.ts";
-import { renderIds, renderText } from "./generator.ts";
-import { memoryFiles, unigramTokenizer, wordPieceTokenizer } from "./test_tokenizers.ts";
+import { renderExactText, renderIds, renderText } from "./generator.ts";
+import {
+  memoryFiles,
+  unigramTokenizer,
+  wordPieceTokenizer,
+} from "../../tests/support/tokenizers.ts";
 import { type Encoder, loadTokenizerJson } from "./tokenizer.ts";
 import { resolveVocabulary, type Vocabulary, type VocabularyOptions } from "./words.ts";
 
@@ -91,6 +95,10 @@ Deno.test("resolveVocabulary() encodes and trims where no word is one token", as
     assert.equal((await encoder.encode(trimmed)).length, tokens);
     assert.ok(text.startsWith(trimmed));
   }
+  const exact = await renderExactText(vocabulary, segments);
+  assert.equal((await encoder.encode(exact)).length, 1001);
+  const shared = await renderExactText(vocabulary, segments.slice(0, 1));
+  assert.ok(exact.startsWith(shared));
   assert.equal(await vocabulary.encodeAndTrim!(text, 0), "");
   // The space that this tokenizer puts in front is a token of its own: there is no text of one.
   await assert.rejects(vocabulary.encodeAndTrim!(text, 1), RangeError);

@@ -1,10 +1,10 @@
 /**
- * Small tokenizers and files in memory, for the tests of this folder.
+ * Small tokenizers and files in memory, for tests.
  *
  * @module
  */
 
-import type { Files } from "../host.ts";
+import type { Files } from "../../lib/host.ts";
 
 const LETTERS = [..."abcdefghijklmnopqrstuvwxyz"];
 
