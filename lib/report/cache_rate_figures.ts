@@ -20,8 +20,8 @@ import { type Point, type RunRows, ttftLimit } from "./points.ts";
 import {
   comparisonGraph,
   contextName,
+  DECODING_PANELS,
   HIT_RATE_AXIS,
-  itlMs,
   performanceGraph,
   type Series,
   throughputComparison,
@@ -63,19 +63,10 @@ export function cacheRateGraphs(run: RunData, rows: RunRows): Graph[] {
     comparisonGraph({
       name: "output_metrics_comparison",
       title: "Decoding against hit rate",
-      about: "Mean gap between content-bearing reads, and mean decode rate of a request, at the" +
-        " peak of each cell.",
+      about: "Means over the requests at the peak of each cell.",
       axis: HIT_RATE_AXIS,
       series,
-      panels: [
-        { title: "ITL, mean", unit: "ms", kind: "ms", of: itlMs },
-        {
-          title: "Decode rate of a request, mean",
-          unit: "tokens/s",
-          kind: "rate",
-          of: (point) => point.row.avg_output_tokens,
-        },
-      ],
+      panels: DECODING_PANELS,
     }),
     ...(series.length > 1 ? [ttftHeatmap(rows)] : []),
     ...series.flatMap(itlGraph),

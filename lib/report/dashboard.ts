@@ -101,7 +101,7 @@ export function subjectOf(run: RunData): string[] {
   return [
     model,
     config.server,
-    config.startedAt?.replace("T", " ").replace(/(:\d\d)(\.\d+)?Z$/, "$1 UTC"),
+    config.startedAt?.replace("T", " ").replace(/(\.\d+)?(Z|\+00:00)$/, " UTC"),
     run.writtenBy === "python" ? "measured by the Python suite (kv-cache-tester)" : undefined,
   ].filter((part) => part !== undefined && part !== "") as string[];
 }

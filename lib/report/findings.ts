@@ -117,13 +117,24 @@ function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): strin
   const best = ordered[0];
   const worst = ordered.at(-1);
   if (best === undefined || worst === undefined) {
-    return run.kind === "single-prompt"
-      ? "Cold and cached requests cannot be compared: one of the two is missing"
-      : "One point a series: there is nothing to compare with";
+    return singlePoint(run);
   }
   return best.along === "working-set"
     ? setHeadline(verdict, worst)
     : rateHeadline(verdict, best) + (best.caution === undefined ? "" : ` (${best.caution})`);
+}
+
+function singlePoint(run: RunData): string {
+  if (run.kind === "single-prompt") {
+    return "Cold and cached requests cannot be compared: one of the two is missing";
+  }
+  const measured = run.summary.filter((row) => (row.input_tokens_per_sec ?? 0) > 0);
+  const row = measured[0];
+  if (row === undefined) return "No request succeeded";
+  return measured.length > 1
+    ? "One point in each series: nothing to compare with"
+    : `${formatShort(row.input_tokens_per_sec)} input tokens/s with ${cellText(row)};` +
+      " one cell, nothing to compare with";
 }
 
 function rateHeadline(verdict: Verdict, best: Gain): string {
@@ -174,7 +185,7 @@ function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
   const lines: string[] = [];
   if (count("confirmed") > 0) {
     lines.push(
-      `${count("confirmed")} of ${verdicts.length} ${unit} confirmed: the cached tokens that the` +
+      `${ofAll(count("confirmed"), verdicts.length, unit)} confirmed: the cached tokens that the` +
         ` server reported are those that the prompts allow` + worstGap(verdicts) + ".",
     );
   }
@@ -183,7 +194,7 @@ function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
     lines.push(
       `${one.where}: ${formatPercent(one.observed)} observed where ${
         formatPercent(one.achievable)
-      } was possible` + (one.cause ? ` (likely cause: ${one.cause}).` : "."),
+      } was possible` + (one.cause ? ` (likely cause: ${unpointed(one.cause)}).` : "."),
     );
   }
   if (differing.length > 4) {
@@ -191,10 +202,20 @@ function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
   }
   if (count("unchecked") > 0) {
     lines.push(
-      `${count("unchecked")} of ${verdicts.length} ${unit} cannot be checked: ${why(run)}`,
+      `${ofAll(count("unchecked"), verdicts.length, unit)} cannot be checked: ${why(run)}`,
     );
   }
   return lines;
+}
+
+/** `All 10 cells`, `The one cell`, `3 of 10 cells`. */
+function ofAll(count: number, all: number, unit: string): string {
+  if (count < all) return `${count} of ${all} ${unit}`;
+  return all === 1 ? `The one ${unit.replace(/s$/, "")}` : `All ${all} ${unit}`;
+}
+
+function unpointed(sentence: string): string {
+  return sentence.replace(/\.$/, "");
 }
 
 function worstGap(verdicts: readonly CellVerdict[]): string {
@@ -219,7 +240,7 @@ function why(run: RunData): string {
   );
   return causes.size === 0
     ? "the server reports no cached tokens."
-    : `${[...causes].slice(0, 3).join(", ")}.`;
+    : `${[...causes].slice(0, 3).map(unpointed).join("; ")}.`;
 }
 
 function limitsOf(summary: readonly SummaryRow[]): string[] {
@@ -231,9 +252,9 @@ function limitsOf(summary: readonly SummaryRow[]): string[] {
     cells.push(`${cellText(row)} (concurrency ${formatCount(row.peak_concurrency)})`);
   }
   return [...reasons].map(([reason, cells]) =>
-    cells.length === summary.length
-      ? `All ${cells.length} cells: ${reason}.`
-      : `${reason}: ${cells.slice(0, 4).join("; ")}` +
+    cells.length === summary.length && cells.length > 1
+      ? `All ${cells.length} cells: ${unpointed(reason)}.`
+      : `${unpointed(reason)}: ${cells.slice(0, 4).join("; ")}` +
         (cells.length > 4 ? `; and ${cells.length - 4} more.` : ".")
   );
 }

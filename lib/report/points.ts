@@ -186,11 +186,19 @@ export function periodThroughput(period: Period): { input?: number; output?: num
   return to > from ? { input: input / (to - from), output: output / (to - from) } : {};
 }
 
+/**
+ * The spread of the periods at the peak: of their rows, else as the summary says, else (Python
+ * folders with request rows only) of the throughput that the requests amount to.
+ */
 function spansAtPeak(row: SummaryRow, periods: readonly Period[]) {
-  const rates = periodsAtPeak(row, periods).map(periodThroughput);
-  const input = spanOf(rates.map((rate) => rate.input)) ??
-    spanOf([row.min_input_tokens_per_sec, row.max_input_tokens_per_sec]);
-  const output = spanOf(rates.map((rate) => rate.output));
+  const atPeak = periodsAtPeak(row, periods);
+  const input = spanOf(atPeak.map((period) => period.phase?.input_tokens_per_sec)) ??
+    spanOf([row.min_input_tokens_per_sec, row.max_input_tokens_per_sec]) ??
+    spanOf(atPeak.map((period) => periodThroughput(period).input));
+  const output = spanOf(atPeak.map((period) => period.phase?.output_tokens_per_sec)) ??
+    (row.min_input_tokens_per_sec === undefined
+      ? spanOf(atPeak.map((period) => periodThroughput(period).output))
+      : undefined);
   return {
     ...(input === undefined ? {} : { inputSpan: input }),
     ...(output === undefined ? {} : { outputSpan: output }),

@@ -63,8 +63,12 @@ function levelOf(period: Period): Level {
   };
 }
 
-/** The ramp of every cell, or its fixed levels. */
+/**
+ * The ramp of every cell, or its fixed levels. A sustained run has no ramps: its graphs over time
+ * show the levels.
+ */
 export function rampGraphs(run: RunData, rows: RunRows): Graph[] {
+  if (run.sustained.length > 0) return [];
   const limit = ttftLimit(run);
   return rows.points.flatMap((point) => {
     const levels = rows.periodsOf(point).filter((period) => !isWarmup(period)).map(levelOf);

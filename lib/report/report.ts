@@ -20,7 +20,7 @@ export interface ReportOptions {
   readonly singleFile?: boolean;
   /** When the report is made, as it is to be printed; left out, the pages carry no date. */
   readonly generatedAt?: string;
-  /** The definitions at the end of the dashboard, in place of {@linkcode DEFINITIONS}. */
+  /** The definitions at the end of the dashboard, in place of those of `definitions.ts`. */
   readonly definitions?: readonly Definition[];
 }
 
@@ -65,14 +65,14 @@ export async function reportPages(
   const graphs = graphsOf(run, rows);
   const site = await siteOf(run, options);
   const graphPages = options.singleFile ? [] : await renderGraphs(site, run, graphs);
-  const own = run.writtenBy === "python" ? PYTHON_DEFINITIONS : [];
   const body = dashboardHtml({
     run,
     rows,
     graphs,
     findings: findingsOf(run, rows),
     pages: graphPages.map(({ name, title, sizeBytes }): PageLink => ({ name, title, sizeBytes })),
-    definitions: [...own, ...(options.definitions ?? DEFINITIONS)],
+    definitions: options.definitions ??
+      (run.writtenBy === "python" ? PYTHON_DEFINITIONS : DEFINITIONS),
   });
   const title = [site.kind, ...subjectOf(run).slice(0, 1)].join(" · ");
   const index = await documentPage(site, { title: `${title} · kvmark`, body });

@@ -94,6 +94,13 @@ export function sustainedGraphs(run: RunData): Graph[] {
   return [...single, ...together];
 }
 
+/** The measures that the rows hold: a suite run with one output token has no decode rate. */
+function measuresOf(rows: readonly SustainedRow[]): Measure[] {
+  return MEASURES.filter((measure) =>
+    measure.of.some(({ key }) => rows.some((row) => typeof row[key] === "number" && row[key] > 0))
+  );
+}
+
 function elapsed(rows: readonly SustainedRow[]): number[] {
   const start = rows[0]?.start_time ?? 0;
   return rows.map((row) => Number(((row.end_time ?? start) - start).toFixed(1)));
@@ -148,7 +155,7 @@ function overTime(
 ): Graph {
   const x = elapsed(rows);
   const withSets = run.kind === "working-set";
-  const panels = MEASURES.map((measure): Panel => ({
+  const panels = measuresOf(rows).map((measure): Panel => ({
     ...measurePanel(measure, rows, x),
     ...limitFor(run, measure),
   }));
@@ -199,7 +206,8 @@ function comparison(
   rate: number,
   series: readonly { readonly context: number; readonly rows: readonly SustainedRow[] }[],
 ): Graph {
-  const panels = MEASURES.map((measure): Panel => {
+  const measures = measuresOf(series.flatMap(({ rows }) => rows));
+  const panels = measures.map((measure): Panel => {
     const quantity = measure.of[0];
     return {
       title: measure.title,

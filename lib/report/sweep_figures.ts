@@ -162,9 +162,12 @@ const TTFT_LINES = [
   { name: "P99", key: "p99_ttft", color: COLOURS.vermillion, dash: "dashdot", symbol: "x" },
 ] as const;
 
+const METRIC_LABELS: Readonly<Record<string, string>> = { p95: "P95", avg: "avg", max: "max" };
+
 /** The TTFT limit as part of a panel, if there is one. */
-export function limitOf(value: number | null): Pick<Panel, "limit"> {
-  return value === null ? {} : { limit: { value, label: "TTFT limit" } };
+export function limitOf(value: number | null, metric?: string): Pick<Panel, "limit"> {
+  const label = metric === undefined ? "TTFT limit" : `limit of ${METRIC_LABELS[metric] ?? metric}`;
+  return value === null ? {} : { limit: { value, label } };
 }
 
 /** The heart of both sweeps: input and output throughput and TTFT, one above the other. */
@@ -180,7 +183,7 @@ export function performanceGraph(o: {
   const time = timeUnit(points.flatMap((p) => [p.row.p99_ttft, o.limitSeconds]));
   const ttft: Panel = {
     title: `TTFT, ${time.unit}`,
-    ...limitOf(time.of(o.limitSeconds)),
+    ...limitOf(time.of(o.limitSeconds), points[0]?.row.ttft_metric),
     traces: TTFT_LINES.map(({ key, ...style }) =>
       line({
         ...style,
@@ -329,7 +332,10 @@ export function comparisonGraph(o: {
     readonly of: (point: Point) => number | undefined;
   }[];
 }): Graph {
-  const panels = o.panels.map((spec): Panel => ({
+  const specs = o.panels.filter((spec) =>
+    o.series.some(({ points }) => points.some((point) => spec.of(point) !== undefined))
+  );
+  const panels = specs.map((spec): Panel => ({
     title: `${spec.title}, ${spec.unit}`,
     heightPx: 210,
     ...(spec.unit === "tokens/s" ? { yaxis: { tickformat: "~s" } } : {}),
@@ -357,13 +363,13 @@ export function comparisonGraph(o: {
       columns: [
         { label: "Series", kind: "text" },
         { label: o.axis.title.replace(/, .*/, ""), kind: o.axis.kind },
-        ...o.panels.map((spec) => ({ label: `${spec.title}, ${spec.unit}`, kind: spec.kind })),
+        ...specs.map((spec) => ({ label: `${spec.title}, ${spec.unit}`, kind: spec.kind })),
       ],
       rows: o.series.flatMap((series) =>
         series.points.map((point) => [
           series.name,
           o.axis.of(point),
-          ...o.panels.map((spec) => spec.of(point)),
+          ...specs.map((spec) => spec.of(point)),
         ])
       ),
     },
@@ -375,7 +381,18 @@ export function contextName(tokens: number): string {
   return `${formatCount(tokens)} tokens`;
 }
 
-/** Mean gap between reads in milliseconds. */
-export function itlMs(point: Point): number | undefined {
-  return point.row.avg_itl === undefined ? undefined : point.row.avg_itl * 1000;
+/** What decoding looks like at the peak of a cell. TPOT is what the Python suite calls ITL. */
+export const DECODING_PANELS = [
+  {
+    title: "Decode rate of a request, mean",
+    unit: "tokens/s",
+    kind: "rate",
+    of: (point: Point) => point.row.avg_output_tokens,
+  },
+  { title: "ITL, mean", unit: "ms", kind: "ms", of: (point: Point) => inMs(point.row.avg_itl) },
+  { title: "TPOT, mean", unit: "ms", kind: "ms", of: (point: Point) => inMs(point.row.avg_tpot) },
+] as const;
+
+function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
 }

@@ -11,7 +11,7 @@ import { type RunRows, ttftLimit } from "./points.ts";
 import {
   comparisonGraph,
   contextName,
-  itlMs,
+  DECODING_PANELS,
   performanceGraph,
   type Series,
   throughputComparison,
@@ -73,18 +73,10 @@ function comparisons(rows: RunRows, rate: number): Graph[] {
     comparisonGraph({
       name: `output_metrics_comparison_cache${rate}`,
       title: `Decoding against working set, ${at}`,
-      about: "Mean gap between content-bearing reads, and mean decode rate of a request.",
+      about: "Means over the requests at the peak of each cell.",
       axis: WORKING_SET_AXIS,
       series,
-      panels: [
-        { title: "ITL, mean", unit: "ms", kind: "ms", of: itlMs },
-        {
-          title: "Decode rate of a request, mean",
-          unit: "tokens/s",
-          kind: "rate",
-          of: (point) => point.row.avg_output_tokens,
-        },
-      ],
+      panels: DECODING_PANELS,
     }),
   ];
 }
