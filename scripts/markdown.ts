@@ -10,7 +10,7 @@ export interface FencedBlock {
   readonly line: number;
   readonly language: string;
   readonly code: string;
-  /** Text of an HTML comment on the line before the fence: `run`, `run: simulator`. */
+  /** Text of an HTML comment before the fence (an empty line may stand between): `run`. */
   readonly marker?: string;
 }
 
@@ -29,7 +29,8 @@ export function fencedBlocks(page: string): FencedBlock[] {
     if (open === null) continue;
     const close = lines.findIndex((text, n) => n > at && text.trim() === open[1]);
     const end = close < 0 ? lines.length : close;
-    const marker = /^\s*<!--\s*(.*?)\s*-->\s*$/.exec(lines[at - 1] ?? "")?.[1];
+    const before = lines[at - 1]?.trim() === "" ? lines[at - 2] : lines[at - 1];
+    const marker = /^\s*<!--\s*(.*?)\s*-->\s*$/.exec(before ?? "")?.[1];
     blocks.push({
       line: at + 1,
       language: open[2] ?? "",

@@ -54,3 +54,8 @@ Deno.test("anchors() numbers equal headings", () => {
 Deno.test("table() escapes bars and line breaks", () => {
   assert.equal(table(["a", "b"], [["x|y", "1\n2"]]), "| a | b |\n| --- | --- |\n| x\\|y | 1 2 |");
 });
+
+Deno.test("fencedBlocks() lets an empty line stand between the comment and the block", () => {
+  assert.equal(fencedBlocks("<!-- run -->\n\n```sh\na\n```\n")[0]?.marker, "run");
+  assert.equal(fencedBlocks("<!-- run -->\n\nText.\n\n```sh\na\n```\n")[0]?.marker, undefined);
+});
