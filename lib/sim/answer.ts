@@ -239,8 +239,7 @@ class QueuedBytes {
   /** Sends an event; `onSend` gets the instant right before the bytes that complete it. */
   send(data: string | Uint8Array, onSend?: (atMs: number) => void): void {
     if (this.#cutUp === undefined) {
-      onSend?.(this.#nowMs());
-      this.#response.write(data);
+      this.#write(data, onSend);
       return;
     }
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
@@ -266,6 +265,15 @@ class QueuedBytes {
     this.#onEmpty = undefined;
   }
 
+  #write(data: string | Uint8Array, onSend: ((atMs: number) => void) | undefined): void {
+    // By itself node:http would hand chunks to the system only after everything else that is
+    // due now: in a batch of 40, more than a millisecond after the instant that is logged.
+    this.#response.cork();
+    onSend?.(this.#nowMs());
+    this.#response.write(data);
+    this.#response.uncork();
+  }
+
   #next(): void {
     const piece = this.#waiting.shift();
     if (piece === undefined) {
@@ -273,8 +281,7 @@ class QueuedBytes {
       this.#onEmpty?.();
       return;
     }
-    piece.onSend?.(this.#nowMs());
-    this.#response.write(piece.bytes);
+    this.#write(piece.bytes, piece.onSend);
     this.#timer = setTimeout(() => this.#next(), PIECE_GAP_MS);
   }
 }
