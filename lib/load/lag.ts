@@ -57,6 +57,7 @@ export class LagMeter {
   stop(): EventLoopLag {
     clearTimeout(this.#timer);
     const late = this.#late.sort((a, b) => a - b);
+    this.#late = [];
     if (late.length === 0) return {};
     return { eventLoopLagP99Ms: quantile(late, 0.99), eventLoopLagMaxMs: late.at(-1) ?? 0 };
   }

@@ -25,6 +25,8 @@ export interface SlotsHost {
   post(message: FromWorker, transfer?: ArrayBuffer[]): void;
   /** Calls back after `ms`; returns how to cancel that. */
   after(ms: number, callback: () => void): () => void;
+  /** The slots are filled for the first time: from here on the event loop is to keep up. */
+  filled(): void;
 }
 
 interface Slot {
@@ -91,6 +93,7 @@ export class Slots {
     this.#active = this.#slots.length;
     this.#host.after(Math.max(0, message.startAtMs - this.#host.nowMs()), () => {
       for (const slot of this.#slots) this.#fill(slot, message.startAtMs);
+      this.#host.filled();
     });
     if (message.deadlineAtMs !== undefined) this.#watchDeadline(message.deadlineAtMs);
   }

@@ -49,6 +49,11 @@ class LoadWorker implements SlotsHost {
     return () => clearTimeout(timer);
   }
 
+  /** Sending to all slots at once takes a while: that is the ramp-in, not lag. */
+  filled(): void {
+    if (this.#slots !== undefined) this.#lag.start();
+  }
+
   send(...[request, dueAtMs, signal]: Parameters<SlotsHost["send"]>): ReturnType<
     SlotsHost["send"]
   > {
@@ -101,7 +106,6 @@ class LoadWorker implements SlotsHost {
         slots.add(message);
         break;
       case "start":
-        this.#lag.start();
         slots.start(message);
         break;
       case "stop":
