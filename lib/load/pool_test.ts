@@ -370,3 +370,43 @@ Deno.test("openPool() and runPeriod() fail with a reason if a worker cannot run"
     await assert.rejects(withPool(1, async () => {}, { caPem }), { kind: "usage" });
   }
 });
+
+Deno.test("runPeriod() fails with a reason if a worker dies on the way", async () => {
+  // A worker that answers until the clock starts, and then throws.
+  const source = `self.onmessage = ({ data }) => {
+    if (data.type === "setup") self.postMessage({ type: "ready" });
+    if (data.type === "ping") self.postMessage({ type: "pong", rawMs: 0, timeOriginMs: 0 });
+    if (data.type === "start") throw new Error("out of luck");
+  };`;
+  const mortal = `data:text/javascript,${encodeURIComponent(source)}`;
+  await withPool(1, async (pool) => {
+    const { next } = requests("http://127.0.0.1:9");
+    const dead = { name: "KvmarkError", kind: "internal", message: /has died: .*out of luck/ };
+    await assert.rejects(pool.runPeriod({ ...spec, concurrency: 2 }, next), dead);
+    await assert.rejects(pool.runPeriod({ ...spec, concurrency: 2 }, next), dead);
+  }, { workerModule: mortal });
+});
+
+Deno.test("runPeriod() makes nothing fail on a server that closes idle connections", async () => {
+  await withPool(1, async (pool) => {
+    let closed = 0;
+    using server = scriptedServer(async (_request, { write, close }) => {
+      await write(STREAM_HEAD);
+      await write(token("a"));
+      await write(last);
+      await write(STREAM_END);
+      setTimeout(() => {
+        closed++;
+        close();
+      }, 20);
+    });
+    for (let round = 0; round < 3; round++) {
+      const source = requests(server.url, 2);
+      const { records } = await pool.runPeriod({ ...spec, concurrency: 2 }, source.next);
+      assert.deepEqual(records.map((record) => record.failure), [undefined, undefined]);
+      await until(() => closed === 2 * (round + 1));
+      await pause(20);
+    }
+    assert.equal(server.connections, 6, "each round opened its own");
+  });
+});
