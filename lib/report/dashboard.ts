@@ -59,7 +59,7 @@ export function dashboardHtml(input: DashboardInput): string {
   const client = clientTable(rows);
   const later = key.slice(MOST_KEY_GRAPHS);
   return dashboardBody({
-    findings,
+    findings: { ...findings, headline: findings.headline.replaceAll(" %", "\u00a0%") },
     sweep: run.kind !== "single-prompt",
     subject: subjectOf(run),
     contents: contents(run, findings.gains),
@@ -80,9 +80,10 @@ export function dashboardHtml(input: DashboardInput): string {
     server: tableHtml(serverTable(run), "Server"),
     configuration: tableHtml(configurationTable(run), "Configuration"),
     notes: run.config.notes ?? [],
+    clientRows: client?.rows.length ?? 0,
     client: client === undefined ? "" : tableHtml(client, "The client, cell by cell"),
     definitions: input.definitions,
-    files: fileList(run, pages),
+    files: fileLists(run, pages),
   });
 }
 
@@ -138,16 +139,33 @@ function gainsSection(gains: readonly Gain[]) {
   };
 }
 
-function fileList(run: RunData, pages: readonly PageLink[]) {
+function fileLists(run: RunData, pages: readonly PageLink[]) {
+  const list = (
+    files: readonly {
+      readonly name: string;
+      readonly sizeBytes: number;
+      readonly title?: string;
+    }[],
+  ) =>
+    files.map(({ name, title, sizeBytes }) => ({
+      name,
+      href: hrefOf(name),
+      what: title ?? "",
+      size: formatBytes(sizeBytes),
+    }));
+  const data = list(dataFiles(run));
   return [
-    ...dataFiles(run).map((file) => ({ ...file, what: "" })),
-    ...pages.map((page) => ({ name: page.name, what: page.title, sizeBytes: page.sizeBytes })),
-  ].map(({ name, what, sizeBytes }) => ({
-    name,
-    href: hrefOf(name),
-    what,
-    size: formatBytes(sizeBytes),
-  }));
+    { title: `Data: ${counted(data.length, "file")}`, open: true, files: data },
+    {
+      title: `Graphs: ${counted(pages.length, "page")}`,
+      open: pages.length <= 12,
+      files: list(pages),
+    },
+  ].filter((part) => part.files.length > 0);
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Files that a report neither writes nor changes, so that a second report lists the same. */
