@@ -19,13 +19,20 @@ export interface CapacityLevel {
   /** Tokens/s of all streams if nothing held them up. */
   readonly idealTokensPerSec: number;
   readonly clientLimited: boolean;
+  /** Why the client was the limit. */
+  readonly reasons: readonly string[];
 }
 
-const LEVELS = [32, 128, 512, 2048] as const;
-const PERIOD_MS = 1500;
-const OUTPUT_TOKENS = 100;
+const LEVELS = [8, 32, 128, 512, 2048] as const;
+/** The first requests meet code that is not compiled yet. */
+const WARM_UP_MS = 300;
+const OUTPUT_TOKENS = 50;
 const ITL_MS = 10;
-const TTFT_MS = 20;
+/** Of the order of a TTFT limit: how much lag of the client matters is judged against it. */
+const TTFT_MS = 500;
+const REQUEST_MS = TTFT_MS + (OUTPUT_TOKENS - 1) * ITL_MS;
+/** Whole requests: the window must not end in the middle of what all streams do at once. */
+const PERIOD_MS = 2 * REQUEST_MS;
 /** Less than this share of the ideal, and the level is not driven. */
 const DRIVEN = 0.9;
 
@@ -34,8 +41,13 @@ const DRIVEN = 0.9;
  * as they should be. The simulator shares the host's cores, so the figure is a lower bound.
  *
  * @param workers Sending threads.
+ * @param streamLevels Numbers of streams to try, ascending.
  */
-export async function calibrateClient(host: Host, workers: number): Promise<ClientCapacity> {
+export async function calibrateClient(
+  host: Host,
+  workers: number,
+  streamLevels: readonly number[] = LEVELS,
+): Promise<ClientCapacity> {
   await using simulator = await startSimulatorThread(host.workerModule, {
     port: 0,
     faults: ["constant-latency"],
@@ -51,9 +63,11 @@ export async function calibrateClient(host: Host, workers: number): Promise<Clie
     cpuMs: () => host.cpuMs(),
   });
   try {
+    const { url, settings: { model } } = simulator;
+    await runLevel(pool, url, model, LEVELS[0], WARM_UP_MS);
     const levels: CapacityLevel[] = [];
-    for (const streams of LEVELS) {
-      const level = await runLevel(pool, simulator.url, simulator.settings.model, streams);
+    for (const streams of streamLevels) {
+      const level = await runLevel(pool, url, model, streams, PERIOD_MS);
       levels.push(level);
       if (!isDriven(level)) break;
     }
@@ -68,6 +82,7 @@ async function runLevel(
   baseUrl: string,
   model: string,
   streams: number,
+  durationMs: number,
 ): Promise<CapacityLevel> {
   const target: Target = {
     baseUrl,
@@ -82,7 +97,7 @@ async function runLevel(
     cellId: "calibration",
     periodId: `CALIBRATION_c${streams}`,
     concurrency: streams,
-    durationMs: PERIOD_MS,
+    durationMs,
     connectUrl: `${baseUrl}/health`,
   };
   const outcome = await pool.runPeriod(spec, () => requestFor(target, streams, sent++));
@@ -110,12 +125,12 @@ function requestFor(target: Target, streams: number, number: number): InferenceR
 }
 
 function levelFrom(streams: number, summary: PeriodSummary): CapacityLevel {
-  const requestMs = TTFT_MS + (OUTPUT_TOKENS - 1) * ITL_MS;
   return {
     streams,
     tokensPerSec: summary.outputTokensPerSec ?? 0,
-    idealTokensPerSec: streams * OUTPUT_TOKENS / requestMs * 1000,
+    idealTokensPerSec: streams * OUTPUT_TOKENS / REQUEST_MS * 1000,
     clientLimited: summary.clientLimited,
+    reasons: summary.clientLimitedReasons,
   };
 }
 
@@ -130,7 +145,7 @@ export function capacityFrom(levels: readonly CapacityLevel[]): ClientCapacity {
   const why = failed === undefined
     ? "the highest level tried; it can do more"
     : failed.clientLimited
-    ? `at ${failed.streams} the client is the limit`
+    ? `at ${failed.streams} the client is the limit (${failed.reasons.join("; ")})`
     : `at ${failed.streams} the simulator on the same host is the limit`;
   return {
     streams: driven?.streams ?? 0,

@@ -119,6 +119,7 @@ function versionOf(engine: Engine, documents: Documents): string | undefined {
     sglang: documents.serverInfo?.["version"],
     tgi: documents.info?.["version"],
     dynamo: undefined,
+    "kvmark-sim": undefined,
   };
   return text(engine in own ? own[engine] : documents.version?.["version"]);
 }

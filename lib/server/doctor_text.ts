@@ -6,7 +6,26 @@
 
 import { formatCount, formatMs, formatShort } from "../units.ts";
 import type { DoctorReport } from "./doctor.ts";
-import { ENGINE_TITLES } from "./facts.ts";
+import { type CapabilityName, ENGINE_TITLES } from "./facts.ts";
+
+const TITLES: Readonly<Record<CapabilityName, string>> = {
+  completions: "completions route",
+  chat: "chat route",
+  stream: "streams",
+  streamUsage: "usage in streams",
+  cachedTokens: "cached tokens",
+  prefixCaching: "prefix caching",
+  tokenize: "/tokenize",
+  tokenIds: "token ids as prompt",
+  ignoreEos: "ignore_eos",
+  minTokens: "min_tokens",
+  metrics: "metrics route",
+  cacheCounters: "hit counters",
+  reset: "cache reset",
+  resetExternal: "reset of lower tiers",
+  cacheSalt: "cache_salt",
+  recompute: "recompute on request",
+};
 
 /** The report, line by line. */
 export function doctorText(report: DoctorReport): string {
@@ -60,7 +79,7 @@ function serverLines({ facts, roundTrip, clockOffset, overhead, client }: Doctor
 }
 
 function overheadText({ beforeTokens, afterTokens, evidence }: DoctorReport["overhead"]): string {
-  return `${beforeTokens} tokens before, ${afterTokens} after (${evidence})`;
+  return `${beforeTokens} + ${afterTokens} tokens before and after the text (${evidence})`;
 }
 
 function stated(tokens: number | undefined, evidence: string | undefined): string {
@@ -96,8 +115,8 @@ function cacheLines({ caching, block, facts }: DoctorReport): Line[] {
 }
 
 function checkLines({ checks }: DoctorReport): Line[] {
-  return checks.map(({ meaning, state, evidence, enable }) => [
-    `  ${state.padEnd(7)} ${meaning}`,
+  return checks.map(({ name, state, evidence, enable }) => [
+    `  ${state.padEnd(7)} ${TITLES[name]}`,
     `${evidence}${enable === undefined ? "" : `; ${enable}`}`,
   ]);
 }

@@ -96,7 +96,7 @@ export function splitAround(
 
 function reconcile(split: TokenizerSplit, counted: number | undefined): MeasuredOverhead {
   const { beforeTokens, afterTokens, contentTokens } = split;
-  const evidence = `/tokenize puts ${beforeTokens} tokens before and ${afterTokens} after`;
+  const evidence = `/tokenize adds ${beforeTokens} before and ${afterTokens} after`;
   if (counted === undefined) {
     const unproved = `${evidence}; usage does not say how many are counted`;
     return { beforeTokens, afterTokens, certainty: "measured", evidence: unproved };

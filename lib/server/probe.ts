@@ -252,7 +252,7 @@ function metricsCapabilities(
     return { metrics: missing, cacheCounters: missing };
   }
   const series = canonicalSeries(metrics.exposition);
-  const keys = [...new Set(series.map(({ key }) => key))].join(", ");
+  const keys = [...new Set(series.map(({ key }) => key.split(".", 1)[0]))].join(", ");
   return {
     metrics: yes(metrics.evidence),
     cacheCounters: canTellHits(series) ? yes(`counters for ${keys}`) : unknown(
