@@ -5,6 +5,7 @@ import { type Simulator, startSimulator } from "./server.ts";
 import type { SimulatorOptions } from "./settings.ts";
 import { decode, encode } from "./tokenizer.ts";
 import { parseTruth, type TruthEntry } from "./truth_log.ts";
+import { SELF_SIGNED } from "../../tests/support/certificates.ts";
 
 const FAST: SimulatorOptions = { port: 0, model: "m", speedup: 20 };
 const FIVE_WORDS = "the house and the hill";
@@ -350,4 +351,27 @@ Deno.test("startSimulator() says which port or log cannot be opened", async () =
     startSimulator({ ...FAST, truthLog: "/nowhere/at/all" }),
     (error) => error instanceof KvmarkError && error.kind === "io",
   );
+});
+
+Deno.test("with a certificate the server speaks TLS, faults that cut connections included", async () => {
+  const { cert: tlsCert, key: tlsKey } = SELF_SIGNED;
+  await using simulator = await startSimulator({
+    ...FAST,
+    host: "localhost",
+    tlsCert,
+    tlsKey,
+    faults: ["reset-mid-stream:0.5"],
+  });
+  assert.match(simulator.url, /^https:\/\/localhost:/);
+  using client = Deno.createHttpClient({ caCerts: [tlsCert] });
+  const body = JSON.stringify({ prompt: "the", max_tokens: 4, ignore_eos: true, stream: true });
+  const outcomes: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    const init = { method: "POST", body, client };
+    const text = await fetch(`${simulator.url}/v1/completions`, init)
+      .then((response) => response.text()).catch(() => "cut");
+    outcomes.push(text.endsWith("data: [DONE]\n\n") ? "whole" : text);
+  }
+  assert.deepEqual(outcomes.sort(), ["cut", "whole"]);
+  await assert.rejects(fetch(`${simulator.url}/health`), TypeError);
 });
