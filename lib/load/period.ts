@@ -81,6 +81,7 @@ export class Period {
   #receivedBytes = 0;
   #stopAtMs: number | undefined;
   #interrupted = false;
+  #ranDry = false;
   #drainTimer: ReturnType<typeof setTimeout> | undefined;
   #wake: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
@@ -149,6 +150,7 @@ export class Period {
     } else {
       this.#stopAtMs = Math.min(this.#stopAtMs ?? Infinity, message.atMs);
       if (message.type === "stopping") this.#stop();
+      else this.#ranDry = true;
     }
   }
 
@@ -283,7 +285,12 @@ export class Period {
   #outcome(startAtMs: number, cpuMs: number, wallMs: number): PeriodOutcome {
     const { cellId, periodId, concurrency } = this.#spec;
     const records = this.#records.sort((a, b) => a.sentAtMs - b.sentAtMs);
-    const stopAtMs = this.#stopAtMs ?? startAtMs;
+    const decidedAtMs = this.#stopAtMs ?? startAtMs;
+    // A launch that was decided on right before the end has its stamp right after it. Where the
+    // requests ran out, another worker may have gone on alone: that is not in the window.
+    const stopAtMs = this.#ranDry
+      ? decidedAtMs
+      : Math.max(decidedAtMs, records.at(-1)?.sentAtMs ?? decidedAtMs);
     const lags = [...this.#ended.values()];
     const receivedBytes = this.#receivedBytes;
     return {

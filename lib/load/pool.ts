@@ -48,7 +48,8 @@ export interface LoadPool {
    * that was sent gives exactly one record.
    *
    * The window ends (`stopAtMs`) at the deadline; or, if the end is by count or for want of
-   * requests, at the first instant at which a slot stayed empty.
+   * requests, at the first instant at which a slot stayed empty. No request is sent
+   * after it, unless they run out on one worker before they do on another.
    *
    * @param next Called on the main thread; its requests' buffers are transferred, so no two may
    * share one. `undefined` ends the period when all were sent.
