@@ -1,79 +1,23 @@
 import assert from "node:assert/strict";
-import { KvmarkError } from "../errors.ts";
 import {
-  type StandIn,
+  countWords,
+  ids,
+  modelList,
+  probe,
+  TRTLLM,
+  VLLM,
+  vllmMetrics,
+} from "../../tests/support/stand_in_scripts.ts";
+import {
   type StandInScript,
   type StandInState,
   startStandIn,
 } from "../../tests/support/stand_ins.ts";
-import { type ProbeOptions, probeServer, type ServerFacts } from "./probe.ts";
-import type { ServerAccess } from "./http.ts";
-
-let nonces = 0;
-
-function accessTo(url: string, more: Partial<ServerAccess> = {}): ServerAccess {
-  return { baseUrl: url, headers: {}, fetch, timeoutMs: 5000, ...more };
-}
-
-async function probe(
-  script: StandInScript,
-  options: Partial<ProbeOptions> & { access?: Partial<ServerAccess> } = {},
-): Promise<{ facts: ServerFacts; standIn: StandIn }> {
-  await using standIn = startStandIn(script);
-  const { access, ...rest } = options;
-  const facts = await probeServer(accessTo(standIn.url, access), {
-    nonce: `probe-test-${nonces++}`,
-    ...rest,
-  });
-  return { facts, standIn };
-}
+import type { ServerFacts } from "./probe.ts";
 
 function states(facts: ServerFacts, ...names: (keyof ServerFacts["capabilities"])[]) {
   return Object.fromEntries(names.map((name) => [name, facts.capabilities[name].state]));
 }
-
-function modelList(id: string, ownedBy: string, more: Record<string, unknown> = {}) {
-  return { object: "list", data: [{ id, object: "model", owned_by: ownedBy, ...more }] };
-}
-
-function ids(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => 1000 + i);
-}
-
-function countWords(body: unknown, field: string): number {
-  return String((body as Record<string, unknown>)[field]).split(" ").length;
-}
-
-function vllmMetrics({ queries, hits, promptTokens }: StandInState): string {
-  const labels = `engine="0",model_name="m"`;
-  return `# TYPE vllm:cache_config_info gauge
-vllm:cache_config_info{block_size="16",cache_dtype="auto",enable_prefix_caching="True",engine="0",num_gpu_blocks="1000"} 1.0
-vllm:num_requests_running{${labels}} 0.0
-vllm:prompt_tokens_total{${labels}} ${promptTokens}.0
-vllm:prefix_cache_queries_total{${labels}} ${queries}.0
-vllm:prefix_cache_hits_total{${labels}} ${hits}.0
-`;
-}
-
-const VLLM: StandInScript = {
-  models: modelList("m", "vllm", { max_model_len: 8192, root: "org/model", parent: null }),
-  checksModel: true,
-  documents: { "/version": { version: "0.21.0" } },
-  metrics: { "/metrics": vllmMetrics },
-  posts: {
-    "/tokenize": (_, body) => Response.json({ tokens: ids(countWords(body, "prompt")) }),
-    "/reset_prefix_cache": () => Response.json({ success: true }),
-  },
-  fields: {
-    ignore_eos: "boolean",
-    min_tokens: "number",
-    cache_salt: "string",
-    stream_options: "object",
-  },
-  blockTokens: 16,
-  cachedTokens: "absent-when-zero",
-  usage: "asked",
-};
 
 Deno.test("probeServer() knows vLLM in development mode with token details", async () => {
   const { facts, standIn } = await probe(VLLM);
@@ -175,15 +119,6 @@ sglang:cached_tokens_total{cache_source="device",model_name="m"} ${hits}.0
     "OPTIONS /flush_cache",
   ]);
 });
-
-const TRTLLM: StandInScript = {
-  models: modelList("m", "tensorrt_llm"),
-  documents: { "/version": { version: "1.2.0" }, "/metrics": [] },
-  fields: { ignore_eos: "boolean", min_tokens: "number", stream_options: "object" },
-  blockTokens: 32,
-  cachedTokens: "always",
-  usage: "asked",
-};
 
 Deno.test("probeServer() reads the JSON /metrics of trtllm-serve once, and finds the other", async () => {
   const { facts, standIn } = await probe({
@@ -367,60 +302,6 @@ Deno.test("probeServer() does not take a gateway that accepts everything for an 
     cacheSalt: "unknown",
     prefixCaching: "no",
   });
-});
-
-async function failure(work: Promise<unknown>): Promise<KvmarkError> {
-  const error = await work.then(() => undefined, (error) => error);
-  assert.ok(error instanceof KvmarkError, `${error}`);
-  assert.equal(error.kind, "unreachable");
-  assert.ok(error.hint);
-  return error;
-}
-
-Deno.test("probeServer() names a model that is not served, and those that are", async () => {
-  const error = await failure(probe(VLLM, { model: "other" }));
-  assert.match(error.message, /does not serve the model "other"/);
-  assert.match(error.hint ?? "", /it serves: m$/);
-});
-
-Deno.test("probeServer() finds a model by the name of its weights", async () => {
-  const { facts } = await probe(VLLM, { model: "org/model" });
-  assert.equal(facts.model, "m");
-  assert.match(facts.notes.join(), /under the name "m"/);
-});
-
-Deno.test("probeServer() says that there is no model, or no list of models", async () => {
-  const empty = { ...TRTLLM, models: { object: "list", data: [] } };
-  assert.match((await failure(probe(empty))).message, /has no model/);
-  const { models: _, ...missing } = TRTLLM;
-  assert.match((await failure(probe(missing))).message, /status 404/);
-  const { facts } = await probe(missing, { model: "m" });
-  assert.deepEqual([facts.models, facts.model], [[], "m"]);
-});
-
-Deno.test("probeServer() tells a wrong key from a missing one, and prints neither", async () => {
-  const guarded = { ...VLLM, apiKey: "right" };
-  const missing = await failure(probe(guarded));
-  assert.match(missing.message, /status 401/);
-  assert.match(missing.hint ?? "", /wants a key/);
-  const headers = { authorization: "Bearer sk-wrong-123456" };
-  const wrong = await failure(probe(guarded, { access: { headers } }));
-  assert.match(wrong.message, /Incorrect API key provided: \*\*\*/);
-  assert.doesNotMatch(wrong.message + wrong.hint, /sk-wrong/);
-  assert.match(wrong.hint ?? "", /not accepted/);
-});
-
-Deno.test("probeServer() says so when nothing listens", async () => {
-  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  const { port } = listener.addr;
-  listener.close();
-  const error = await failure(probeServer(accessTo(`http://127.0.0.1:${port}`), { nonce: "n" }));
-  assert.match(error.message, /connection refused/);
-});
-
-Deno.test("probeServer() says which route works when the asked one does not", async () => {
-  const error = await failure(probe({ ...VLLM, apis: ["chat"] }, { api: "completions" }));
-  assert.match(error.hint ?? "", /use --api chat/);
 });
 
 Deno.test("probeServer() survives odd documents on every route", async () => {
