@@ -104,6 +104,7 @@ export interface DocOutput {
         readonly name: string;
         readonly declarations: readonly {
           readonly declarationKind: string;
+          readonly kind?: string;
           readonly location: { readonly filename: string; readonly line: number };
           readonly jsDoc?: { readonly doc?: string };
         }[];
@@ -118,7 +119,10 @@ export function undocumented(output: DocOutput): string[] {
   for (const [file, { module_doc, symbols }] of Object.entries(output.nodes)) {
     if (!module_doc?.doc?.trim()) problems.add(`${file}:1: the module has no JSDoc`);
     for (const { name, declarations } of symbols) {
-      const exported = declarations.filter((one) => one.declarationKind === "export");
+      // A re-export ("reference") is documented where it is declared.
+      const exported = declarations.filter((one) =>
+        one.declarationKind === "export" && one.kind !== "reference"
+      );
       // One sentence serves all overloads of a function.
       if (exported.length === 0 || exported.some((one) => one.jsDoc?.doc?.trim())) continue;
       const { filename, line } = exported[0]!.location;

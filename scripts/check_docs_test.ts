@@ -48,6 +48,8 @@ Deno.test("undocumented() names modules and exports without a sentence", () => {
       ...(doc === undefined ? {} : { jsDoc: { doc } }),
     }],
   });
+  const again = symbol("again", "export");
+  const reference = { ...again.declarations[0]!, kind: "reference" };
   const nodes = {
     "file:///a.ts": {
       module_doc: { doc: "About.\n" },
@@ -55,6 +57,7 @@ Deno.test("undocumented() names modules and exports without a sentence", () => {
         symbol("good", "export", "Does."),
         symbol("bad", "export"),
         symbol("own", "private"),
+        { name: "again", declarations: [reference] },
       ],
     },
     "file:///b.ts": { module_doc: {}, symbols: [] },

@@ -6,6 +6,7 @@
  */
 
 import { EXIT_CODES } from "../lib/errors.ts";
+import { type Metric, METRIC_RULES, METRICS } from "../lib/metrics/catalogue.ts";
 import {
   type Column,
   DETAIL_COLUMNS,
@@ -97,10 +98,53 @@ export function formatsPage(): string {
   ].join("\n\n") + "\n";
 }
 
+const GROUPS: readonly { readonly group: Metric["group"]; readonly title: string }[] = [
+  { group: "latency", title: "Latency" },
+  { group: "throughput", title: "Throughput" },
+  { group: "cache", title: "Cache" },
+  { group: "requests", title: "Requests" },
+  { group: "client", title: "The client itself" },
+];
+
+/** `docs/metrics.md`. */
+export function metricsPage(): string {
+  const sections = GROUPS.map(({ group, title }) => [
+    `## ${title}`,
+    ...METRICS.filter((metric: Metric) => metric.group === group).map(metricEntry),
+  ]);
+  return [
+    "# Metrics",
+    generatedNote("lib/metrics/catalogue.ts"),
+    "What each figure means, in tables, graphs and CSV files alike. Why these definitions: " +
+    "[decision 003](decisions/003-ttft-and-throughput.md).",
+    "## Rules that all of them share",
+    METRIC_RULES.map((rule) => `- ${rule}`).join("\n"),
+    ...sections.flat(),
+  ].join("\n\n") + "\n";
+}
+
+function metricEntry(metric: Metric): string {
+  const units = metric.unit === metric.displayUnit
+    ? metric.unit
+    : `${metric.unit} in files, ${metric.displayUnit} for people`;
+  const better = metric.better === "neither" ? "" : `; ${metric.better} is better`;
+  return [
+    `### ${metric.title}`,
+    `\`${metric.name}\`${units === "" ? "" : `, in ${units}`}${better}.`,
+    [
+      `- Formula: ${metric.formula}`,
+      `- Taken from: ${metric.source}`,
+      ...(metric.needs.length === 0 ? [] : [`- Needs: ${metric.needs.join("; ")}`]),
+      ...(metric.note === undefined ? [] : [`- ${metric.note}`]),
+    ].join("\n"),
+  ].join("\n\n");
+}
+
 /** Every generated page. */
 export function generatedPages(): Page[] {
   return [
     { path: "docs/exit-codes.md", text: exitCodesPage() },
     { path: "docs/formats.md", text: formatsPage() },
+    { path: "docs/metrics.md", text: metricsPage() },
   ];
 }

@@ -31,6 +31,7 @@ const CASES: Record<string, { readonly rejects: readonly Case[]; readonly accept
       { file: "lib/host.ts", source: `import { a } from "./errors.ts";` },
       { file: "commands/demo.ts", source: `import { a } from "../lib/sim/server.ts";` },
       { file: "commands/demo.ts", source: `import { a } from "./_options.ts";` },
+      { file: "commands/_version.ts", source: `import config from "../deno.json";` },
       { file: "main.ts", source: `await import("./commands/mod.ts");` },
       { file: "mod.ts", source: `await import("./main.ts");` },
       { file: "lib/client/openai_test.ts", source: `import { a } from "../sim/server.ts";` },

@@ -4,7 +4,9 @@
  * An HTML comment on the line before a fenced block says that the block is run:
  *
  * - `run`: every line, in one new folder, as it stands;
- * - `run: simulator`: the same, with the address `http://localhost:8000` answered by a simulator.
+ * - `run: simulator`: the same, with the address `http://localhost:8000` answered by a simulator;
+ * - `run: plan`: as `simulator`, but only the plan is made (`--dry-run` is added): for commands that
+ *   take an hour.
  *
  * Lines that begin with `kvmark` run the command under test; `npx -y deno@… task demo` and
  * `deno task demo` run the same command. Lines of `task test` run this very suite and are left out.
@@ -15,8 +17,9 @@ import { fencedBlocks } from "../../scripts/markdown.ts";
 import { kvmark, withTempDir } from "../support/command.ts";
 import { startSimulateCommand } from "../support/simulator.ts";
 
+const MARKERS = /^run(: (simulator|plan))?$/;
 const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url)).catch(() => "");
-const blocks = fencedBlocks(readme).filter(({ marker }) => /^run\b/.test(marker ?? ""));
+const blocks = fencedBlocks(readme).filter(({ marker }) => MARKERS.test(marker ?? ""));
 const PLACEHOLDER_URL = /http:\/\/(localhost|127\.0\.0\.1):8000/g;
 
 /** Words of a command line; continuation lines are joined before, quotes keep words together. */
@@ -56,7 +59,8 @@ for (const { line, code, marker } of blocks) {
         if (args === undefined) continue;
         const url = simulator?.url;
         const real = url === undefined ? args : args.map((a) => a.replace(PLACEHOLDER_URL, url));
-        const { code, stderr } = await kvmark(real, { cwd });
+        const plan = marker === "run: plan" ? ["--dry-run"] : [];
+        const { code, stderr } = await kvmark([...real, ...plan], { cwd });
         assert.equal(code, 0, `${command}\n${stderr}`);
       }
     });

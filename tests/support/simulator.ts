@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type Simulator, startSimulator } from "../../lib/sim/server.ts";
+import type { SimulatorOptions } from "../../lib/sim/settings.ts";
 import { startKvmark } from "./command.ts";
 
 /** A simulator that answers. Use it with `await using`: it is stopped at the end of the block. */
@@ -39,6 +41,14 @@ export async function startSimulateCommand(
     await process[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/**
+ * Starts a simulator on the event loop of the test, on a free port of loopback. Its timing suffers
+ * from whatever else the test does: for accuracy use {@linkcode startSimulateCommand}.
+ */
+export function startSimulatorInProcess(settings: SimulatorOptions = {}): Promise<Simulator> {
+  return startSimulator({ port: 0, ...settings });
 }
 
 /** @throws {TypeError} If the line is not a JSON object with the URL of a loopback server. */
