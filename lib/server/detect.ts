@@ -164,7 +164,7 @@ export function statedLimits(documents: Documents, model: ServedModel | undefine
       ? {}
       : { lmcacheChunkTokens: { value: chunk, evidence: "/status of LMCache" } }),
     ...(prefixCaching === undefined ? {} : { prefixCaching }),
-    tiers: tiersOf(documents, hbmTokens),
+    tiers: tiersOf(documents, hbmTokens, vllm),
   };
 }
 
@@ -201,6 +201,8 @@ function hbmOf(
   const block = blockTokens ?? NaN;
   const info = documents.serverInfo;
   return first([
+    // Newer vLLM states the size itself; for hybrid models the product is not it.
+    [vllm?.["kv_cache_size_tokens"], "cache_config_info: kv_cache_size_tokens"],
     [times(asCount(vllm?.["num_gpu_blocks"]), block), "cache_config_info: block_size × blocks"],
     [gauge(documents, /^sglang:max_total_num_tokens$/), "sglang:max_total_num_tokens"],
     [info?.["max_total_num_tokens"], "/server_info (max_total_num_tokens)"],
@@ -226,7 +228,11 @@ function cachingOf(
   return { on: !disabled, evidence: `/server_info: disable_radix_cache=${disabled}` };
 }
 
-function tiersOf(documents: Documents, hbm: StatedFact | undefined): ServerTier[] {
+function tiersOf(
+  documents: Documents,
+  hbm: StatedFact | undefined,
+  vllm: Readonly<Record<string, string>> | undefined,
+): ServerTier[] {
   const tiers: ServerTier[] = hbm === undefined
     ? []
     : [{ name: "HBM", capacityTokens: hbm.value, evidence: hbm.evidence }];
@@ -234,6 +240,11 @@ function tiersOf(documents: Documents, hbm: StatedFact | undefined): ServerTier[
   if (host !== undefined && host > 0) {
     const evidence = "sglang:hicache_host_total_tokens";
     tiers.push({ name: "DRAM", capacityTokens: host, evidence });
+  }
+  const offloadGiB = asCount(vllm?.["kv_offloading_size"]);
+  if (offloadGiB !== undefined && offloadGiB > 0) {
+    const evidence = "cache_config_info: kv_offloading_size in GiB";
+    tiers.push({ name: "DRAM", capacityBytes: offloadGiB * 2 ** 30, evidence });
   }
   for (const name of ["DRAM", "SSD"] as const) {
     const pattern = new RegExp(`^kvmark_sim[:_]${name.toLowerCase()}_capacity_tokens$`);
