@@ -38,7 +38,7 @@ export const DEFINITIONS: readonly Definition[] = [
   ...TERMS,
   ...METRIC_RULES.map((rule, index): Definition => ({
     name: index === 0 ? "Rules" : "",
-    definition: rule,
+    definition: plain(rule),
   })),
 ];
 
@@ -47,8 +47,13 @@ function metricDefinition(metric: Metric): Definition {
   return {
     name: metric.title,
     ...(metric.displayUnit === "" ? {} : { unit: metric.displayUnit }),
-    definition: `${metric.formula}${note}`,
+    definition: plain(`${metric.formula}${note}`),
   };
+}
+
+/** The catalogue marks code as Markdown does; a report has no use for the marks. */
+function plain(text: string): string {
+  return text.replaceAll("`", "");
 }
 
 /** What the figures of a folder of the Python suite mean: they are not kvmark's. */

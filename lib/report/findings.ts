@@ -8,7 +8,7 @@
 import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent, formatShort } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
-import type { RunRows } from "./points.ts";
+import { numberParameter, type RunRows } from "./points.ts";
 import { assuranceOf, warningsOf } from "./warnings.ts";
 
 /** Whether the hit rates were the intended ones. */
@@ -51,7 +51,7 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
     headline: headline(run, verdict, gains),
     evidence: evidence(run, verdicts),
     gains,
-    limits: limitsOf(run.summary),
+    limits: [...limitsOf(run.summary), ...ceilingOf(run)],
     warnings: warningsOf(run),
     assurance: assuranceOf(run),
   };
@@ -257,4 +257,17 @@ function limitsOf(summary: readonly SummaryRow[]): string[] {
       : `${unpointed(reason)}: ${cells.slice(0, 4).join("; ")}` +
         (cells.length > 4 ? `; and ${cells.length - 4} more.` : ".")
   );
+}
+
+/** Cells whose peak is the highest concurrency that the options allowed: not the server's limit. */
+function ceilingOf(run: RunData): string[] {
+  const most = numberParameter(run.config, "max-concurrency");
+  const cells = run.summary.filter((row) => most !== undefined && row.peak_concurrency === most);
+  if (cells.length === 0) return [];
+  return [
+    `${
+      ofAll(cells.length, run.summary.length, "cells")
+    } peaked at the highest concurrency that the` +
+    ` options allow (max-concurrency ${formatCount(most)}): the server might do more.`,
+  ];
 }

@@ -171,3 +171,15 @@ Deno.test("formatRatio() prints sensible digits", () => {
   assert.equal(formatRatio(123.4), "123×");
   assert.equal(formatRatio(undefined), "–");
 });
+
+Deno.test("findingsOf() says which cells stopped at --max-concurrency", () => {
+  const run = sampleCacheRateRun();
+  const at = (most: number) => ({ ...run, config: { parameters: { max_concurrency: most } } });
+  assert.ok(!findings(at(1000)).limits.some((line) => line.includes("max-concurrency")));
+  const cells = run.summary.filter((row) => row.peak_concurrency === 64).length;
+  assert.equal(cells, 2);
+  assert.match(
+    findings(at(64)).limits.at(-1) ?? "",
+    /^2 of 10 cells peaked at .*\(max-concurrency 64/,
+  );
+});

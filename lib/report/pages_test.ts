@@ -91,5 +91,6 @@ Deno.test("formatParameter() prints lists, objects and what is unset", () => {
   assert.equal(formatParameter([0, 50, 100]), "0, 50, 100");
   assert.equal(formatParameter({ a: 1 }), `{"a":1}`);
   assert.equal(formatParameter(null), "–");
+  assert.equal(formatParameter([]), "–");
   assert.equal(formatParameter(false), "false");
 });

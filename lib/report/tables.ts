@@ -68,7 +68,9 @@ export function factTable(
 
 /** An option's value as one line: lists with commas, the rest as JSON would write it. */
 export function formatParameter(value: unknown): string {
-  if (Array.isArray(value)) return value.map(formatParameter).join(", ");
-  if (value === null || value === undefined) return "–";
+  if (value === null || value === undefined || value === "") return "–";
+  if (Array.isArray(value)) {
+    return value.length === 0 ? "–" : value.map(formatParameter).join(", ");
+  }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
