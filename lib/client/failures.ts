@@ -37,7 +37,8 @@ export function failureOfThrown(
       ? { kind: "protocol", message: `the answer is not HTTP: ${oneLine(sending)}` }
       : { kind: "disconnect", message: oneLine(sending) };
   }
-  return { kind: "connect", message: oneLine(text) };
+  const broken = /reset by peer|broken pipe|closed before|unexpected eof|aborted/i.test(text);
+  return { kind: broken ? "disconnect" : "connect", message: oneLine(text) };
 }
 
 /** The innermost message: fetch wraps the cause in "fetch failed". */

@@ -171,11 +171,22 @@ function requestInit(
       "accept-encoding": "identity",
       ...options.headers,
     },
-    body: request.body,
+    // As a stream, so that it cannot be sent twice: given bytes, fetch repeats a request by itself
+    // when a reused connection breaks before the answer, and the repeat would hide in the TTFT.
+    body: onceStream(request.body),
     redirect: "manual",
     signal,
     ...(client === undefined ? {} : { client: client as Deno.HttpClient }),
   };
+}
+
+function onceStream(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
 }
 
 const ABORTED: Failure = { kind: "aborted", message: "given up: the run was interrupted" };

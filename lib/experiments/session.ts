@@ -97,6 +97,7 @@ export async function openSession(
       `prompts: the server adds ${beforeTokens} + ${afterTokens} tokens around the text`,
     );
   }
+  requireExactWords(vocabulary);
   requireTokenIds(config, first, vocabulary);
   const pool = await openPool({
     workers,
@@ -174,6 +175,14 @@ function targetOf(facts: ServerFacts): Target {
     ignoreEos: can("ignoreEos"),
     minTokens: can("minTokens"),
   };
+}
+
+function requireExactWords(vocabulary: Vocabulary): void {
+  if (vocabulary.encodeAndTrim === undefined) return;
+  throw new KvmarkError("usage", `No words of the ${vocabulary.source} are one token each`, {
+    hint: "prompts of an exact size cannot be built for this tokenizer yet; name another one of " +
+      "the same model with --tokenizer",
+  });
 }
 
 function requireTokenIds(config: TargetConfig, facts: ServerFacts, vocabulary: Vocabulary): void {

@@ -1,0 +1,69 @@
+/**
+ * A short `cache-rate` run against `simulate`, as the command under test, and what it left behind.
+ *
+ * @module
+ */
+
+import { readCsvText } from "./csv_text.ts";
+import { type Finished, kvmark, withTempDir } from "./command.ts";
+import { startSimulateCommand } from "./simulator.ts";
+import { parseTruth, type TruthEntry } from "../../lib/sim/truth_log.ts";
+
+/** A row of a CSV file, as text. */
+export type TextRow = Readonly<Record<string, string>>;
+
+/** What a run left behind. */
+export interface Sweep extends Finished {
+  readonly details: readonly TextRow[];
+  readonly summary: readonly TextRow[];
+  readonly phases: readonly TextRow[];
+  readonly truth: readonly TruthEntry[];
+  readonly files: readonly string[];
+}
+
+/** How to run {@linkcode sweep}. */
+export interface SweepOptions {
+  readonly simulate?: readonly string[];
+  readonly cacheRate?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Half a second at concurrency 2, one context of 512 tokens, 50 %: enough for some 20 requests. */
+export const SHORT_RUN = [
+  ...["--context-sizes", "512", "--working-set-size", "4096", "--cache-hit-rates", "50"],
+  ...["--chunk-size", "16", "--output-tokens", "8", "--mode", "fixed", "--num-retries", "0"],
+  ...["--fixed-concurrency-levels", "2", "--ramp-duration", "0.5", "--test-duration", "0.5"],
+  ...["--timeout", "1.5", "--skip-graphs"],
+];
+
+/** Runs a sweep against a simulator of its own. Options that are given twice: the last one wins. */
+export function sweep(options: SweepOptions): Promise<Sweep> {
+  return withTempDir(async (dir) => {
+    const log = `${dir}/truth.jsonl`;
+    const simulator = await startSimulateCommand(
+      ["--truth-log", log, "--truth-blocks", ...options.simulate ?? []],
+    );
+    let finished: Finished;
+    try {
+      const args = ["cache-rate", "--api-endpoint", simulator.url, "--output-dir", `${dir}/out`];
+      finished = await kvmark([...args, ...SHORT_RUN, ...options.cacheRate ?? []], {
+        ...(options.env === undefined ? {} : { env: options.env }),
+      });
+    } finally {
+      await simulator[Symbol.asyncDispose]();
+    }
+    const files = [...Deno.readDirSync(`${dir}/out`)].map((entry) => entry.name).sort();
+    const rows = (prefix: string) =>
+      files.filter((name) => name.startsWith(prefix)).flatMap((name) =>
+        readCsvText(Deno.readTextFileSync(`${dir}/out/${name}`))
+      );
+    return {
+      ...finished,
+      files,
+      details: rows("detailed_results_"),
+      summary: rows("summary_"),
+      phases: rows("phase_metadata_"),
+      truth: parseTruth(Deno.readTextFileSync(log)),
+    };
+  });
+}
