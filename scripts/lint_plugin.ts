@@ -44,7 +44,7 @@ const DENO_FILES = new Set([
 ]);
 const PROCESS_MODULES = /^(node:)?(process|fs|fs\/promises|os|child_process|worker_threads)$/;
 /** Packages that only tests and scripts may import. */
-const DEVELOPMENT_PACKAGES = /^(fast-check|playwright-core)(\/|$)/;
+const DEVELOPMENT_PACKAGES = /^(fast-check|playwright-core|axe\.min\.js)(\/|$)/;
 const VAGUE_NAMES = /^_?(utils?|helpers?|misc|common|stuff)(\.|_test\.|$)/;
 
 const ROOT = dirname(import.meta.dirname ?? "");
