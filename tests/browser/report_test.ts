@@ -8,6 +8,7 @@ import axe from "axe.min.js" with { type: "text" };
 import { type Browser, chromium, type Page } from "playwright-core";
 import { graphsOf } from "../../lib/report/figures.ts";
 import { writeReport } from "../../lib/report/report.ts";
+import { readRun } from "../../lib/results/read.ts";
 import type { RunData } from "../../lib/results/schema.ts";
 import { findChromium, MISSING_CHROMIUM } from "../support/chromium.ts";
 import { diskFiles } from "../support/disk_files.ts";
@@ -122,7 +123,7 @@ function expected(run: RunData, name: string): { type: string; points: number }[
   }));
 }
 
-async function hasNoSidewaysScroll(page: Page): Promise<void> {
+async function assertNoSidewaysScroll(page: Page): Promise<void> {
   const [scroll, width] = await page.evaluate(() => [
     document.documentElement.scrollWidth,
     innerWidth,
@@ -149,26 +150,39 @@ const RUNS: readonly (readonly [string, RunData])[] = [
 
 for (const [kind, sample] of RUNS) {
   browserTest(`writeReport() makes pages that work from disk: ${kind}`, async (browser, dir) => {
-    const run = { ...sample, dir };
-    const names = await writeReport(diskFiles, run);
-    assert.equal(names[0], "index.html");
-    const pages = oneOfEachKind(names);
-    assert.ok(pages.length > 2);
-    for (const name of pages) {
-      const { page, troubles } = await open(browser, dir, name, { width: 390 });
-      await drawAll(page);
-      const graphs = await page.locator("figure.graph:has(.plot)").evaluateAll((all) =>
-        all.map((one) => one.id)
-      );
-      for (const graph of graphs) {
-        assert.deepEqual(await drawn(page, graph), expected(run, graph), `${name} ${graph}`);
-      }
-      if (name !== "summary_table.html") assert.ok(graphs.length > 0, `${name} draws nothing`);
-      assert.deepEqual(troubles, [], name);
-      await hasNoSidewaysScroll(page);
-      await page.context().close();
-    }
+    await assertPagesWork(browser, { ...sample, dir });
   });
+}
+
+const fixtures = Deno.env.get("KVMARK_FIXTURES");
+for (const folder of fixtures === undefined ? [] : [...Deno.readDirSync(fixtures)]) {
+  if (!folder.isDirectory) continue;
+  browserTest(`writeReport() makes pages that work of ${folder.name}`, async (browser, dir) => {
+    const run = await readRun(diskFiles, `${fixtures}/${folder.name}`);
+    await assertPagesWork(browser, { ...run, dir });
+  });
+}
+
+/** Writes the report into `run.dir` and opens one page of each kind on a phone's width. */
+async function assertPagesWork(browser: Browser, run: RunData): Promise<void> {
+  const names = await writeReport(diskFiles, run);
+  assert.equal(names[0], "index.html");
+  const pages = oneOfEachKind(names);
+  assert.ok(pages.length > 2);
+  for (const name of pages) {
+    const { page, troubles } = await open(browser, run.dir, name, { width: 390 });
+    await drawAll(page);
+    const graphs = await page.locator("figure.graph:has(.plot)").evaluateAll((all) =>
+      all.map((one) => one.id)
+    );
+    for (const graph of graphs) {
+      assert.deepEqual(await drawn(page, graph), expected(run, graph), `${name} ${graph}`);
+    }
+    if (name !== "summary_table.html") assert.ok(graphs.length > 0, `${name} draws nothing`);
+    assert.deepEqual(troubles, [], name);
+    await assertNoSidewaysScroll(page);
+    await page.context().close();
+  }
 }
 
 browserTest("report.js follows the theme and the switch", async (browser, dir) => {
@@ -255,7 +269,7 @@ browserTest("writeReport() shows hostile text as text", async (browser, dir) => 
     await drawAll(page);
     assert.ok(!(await page.title()).startsWith("owned"), "injected script ran");
     assert.equal(await page.locator("img").count(), 0, "injected element");
-    await hasNoSidewaysScroll(page);
+    await assertNoSidewaysScroll(page);
     assert.ok((await page.locator("body").innerText()).includes(HOSTILE), `${name}: text lost`);
     assert.deepEqual(troubles, [], name);
     await page.context().close();
