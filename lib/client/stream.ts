@@ -169,6 +169,8 @@ function requestInit(
     headers: {
       "content-type": "application/json",
       "accept-encoding": "identity",
+      // Servers log it, so that a row can be found again there.
+      "x-request-id": request.requestId,
       ...options.headers,
     },
     // As a stream, so that it cannot be sent twice: given bytes, fetch repeats a request by itself

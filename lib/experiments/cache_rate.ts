@@ -14,7 +14,7 @@ import { openRunDir, type RunDir } from "../results/run_dir.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
-import { requestMaker } from "./requests.ts";
+import { requestMaker, type TextSeeds } from "./requests.ts";
 import { summaryRow } from "./rows.ts";
 import { runConfig } from "./run_config.ts";
 import { openSession, type Session, type TargetConfig } from "./session.ts";
@@ -163,10 +163,11 @@ async function sweep(
 }
 
 /** The working set's text survives a resume; unique text never does. */
-function textSeeds(config: LoadConfig, runDir: RunDir): { runSeed: string; attemptSeed: string } {
+function textSeeds(config: LoadConfig, runDir: RunDir): TextSeeds {
   const attemptSeed = `${runDir.runSeed}/${runDir.attempt}/${crypto.randomUUID()}`;
   const runSeed = config.reuseCache ? `seed ${config.seed ?? ""}` : runDir.runSeed;
-  return { runSeed, attemptSeed };
+  const idPrefix = runDir.attempt > 1 ? `a${runDir.attempt}_` : "";
+  return { runSeed, attemptSeed, idPrefix };
 }
 
 function planCell(

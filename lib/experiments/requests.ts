@@ -16,6 +16,8 @@ export interface TextSeeds {
   readonly runSeed: string;
   /** Of unique text: different in every attempt, so that a redone cell finds none of it cached. */
   readonly attemptSeed: string;
+  /** Put before the request ids, which count from 0 in every attempt. */
+  readonly idPrefix: string;
 }
 
 /** Makes requests; request ids count up over the run. */
@@ -39,7 +41,7 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
     const target = session.targets[endpointOf(session, labels.promptIndex, number)]!;
     const maxOutputTokens = outputTokens;
     return {
-      requestId: `${labels.periodId}_r${number}`,
+      requestId: `${seeds.idPrefix}${labels.periodId}_r${number}`,
       labels,
       plan,
       api: target.api,

@@ -33,8 +33,8 @@ const FAILING: Partial<Record<FaultName, Expectation>> = {
   "http-500": { kind: "http_status", status: "500" },
   "json-error-200": { kind: "server_error" },
   "wrong-content-type": { kind: "protocol" },
-  "reset-mid-stream": { kind: "disconnect" },
-  "stall": { kind: "timeout" },
+  "reset-mid-stream": { kind: "disconnect", share: 0.1 },
+  "stall": { kind: "timeout", share: 0.1 },
 };
 
 /** Faults that a correct client reads through. */
@@ -66,7 +66,7 @@ Deno.test("faults: every fault of the simulator is tested here", () => {
 for (const [name, expected] of Object.entries(FAILING)) {
   Deno.test(`faults: ${name} in a share of the requests is a row and a count`, async () => {
     const run = await sweep({
-      simulate: ["--fault", `${name}:${FAULTY_SHARE}`],
+      simulate: ["--fault", `${name}:${expected.share ?? FAULTY_SHARE}`],
       cacheRate: ["--timeout", "1", "--ramp-duration", "1.5", "--test-duration", "1.5"],
     });
     const met = run.truth.filter((entry) => entry.faults.length > 0).length;
