@@ -83,7 +83,7 @@ function dressed(state, { dark, width, background }) {
     if (name.startsWith("x") && width < NARROW_PX && axis.dtick) axis.dtick *= 2;
   }
   fitPanels(layout, width);
-  if (state.log) useLogScale(layout);
+  if (state.log) useLogScale(data, layout);
   return { data, layout };
 }
 
@@ -95,8 +95,13 @@ function dressAxis(axis, colours) {
   if (axis.title) axis.title.font = { color: colours.muted, size: 12 };
 }
 
-function useLogScale(layout) {
+function useLogScale(data, layout) {
   const axes = layout.meta.logAxes;
+  for (const trace of data) {
+    // A zero has no place on this scale: a gap says so, where plotly would draw a line to the floor.
+    const isLog = axes.includes(trace.yaxis.replace("y", "yaxis"));
+    if (isLog && trace.fill !== "toself") trace.y = trace.y.map((y) => y > 0 ? y : null);
+  }
   for (const name of axes) {
     layout[name].type = "log";
     delete layout[name].nticks;

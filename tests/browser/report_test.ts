@@ -241,6 +241,12 @@ browserTest(
       graph.locator(".plot").evaluate((plot) => (plot as any)._fullLayout.yaxis.type);
     assert.equal(await axis(), "log");
     assert.equal(await log.getAttribute("aria-pressed"), "true");
+    const reused = await graph.locator(".plot").evaluate((plot) =>
+      // deno-lint-ignore no-explicit-any
+      (plot as any)._fullData.find((trace: any) => trace.name === "reused").y
+    );
+    assert.equal(reused[0], null, "nothing reused at 0 %: a gap on a logarithmic scale");
+    assert.ok(reused[1] > 0);
     await log.click();
     assert.equal(await axis(), "linear");
     assert.deepEqual(troubles, []);
