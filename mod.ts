@@ -23,7 +23,5 @@ export type {
   RampSettings,
   Step,
 } from "./lib/load/controller.ts";
-export { readRun } from "./lib/results/read.ts";
-export type * from "./lib/results/schema.ts";
 
 if (import.meta.main) await (await import("./main.ts")).main();

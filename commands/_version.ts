@@ -1,3 +1,9 @@
+/**
+ * The version, from the package's own configuration.
+ *
+ * @module
+ */
+
 import config from "../deno.json" with { type: "json" };
 
 /** Version of kvmark, as published. */

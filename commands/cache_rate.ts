@@ -107,6 +107,14 @@ export function command(host: Host): Command {
     .option("--seed <text>", "repeat the sequence of choices")
     .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
     .option("--strict-time-window", "count only requests that start and end inside the period")
+    .addHelpText("after", EXAMPLES);
+  withTargetAndOutput(one);
+  return one.action((raw) => cacheRate(host, raw)) as unknown as Command;
+}
+
+// deno-lint-ignore no-explicit-any
+function withTargetAndOutput(command: Command<any, any, any>): void {
+  command
     .option("--api <name>", "auto, completions or chat", "auto")
     .option("--prompt-format <name>", "text or token-ids", "text")
     .option("--model <id>", "served model; the server's first if absent")
@@ -130,9 +138,7 @@ export function command(host: Host): Command {
     .option("--json", "one JSON object on stdout")
     .option("--brief", "only warnings on stderr")
     .option("--verbose", "accepted for old command lines; has no effect")
-    .option("--no-color", "accepted for old command lines; nothing is coloured")
-    .addHelpText("after", EXAMPLES);
-  return one.action((raw) => cacheRate(host, raw)) as unknown as Command;
+    .option("--no-color", "accepted for old command lines; nothing is coloured");
 }
 
 async function cacheRate(host: Host, raw: unknown): Promise<void> {

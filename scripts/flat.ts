@@ -12,7 +12,17 @@ const flags = ["run", "--allow-net", "--allow-read", "--allow-write", "--allow-e
 const main = new URL("../main.ts", import.meta.url).pathname;
 
 const server = new Deno.Command(Deno.execPath(), {
-  args: [...flags, main, "simulate", "--port", "0", "--fault", "constant-latency"],
+  args: [
+    ...flags,
+    main,
+    "simulate",
+    "--port",
+    "0",
+    "--fault",
+    "constant-latency",
+    "--constant-ttft-ms",
+    "300",
+  ],
   stdout: "piped",
   stderr: "inherit",
 }).spawn();

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Target } from "../client/openai.ts";
+import type { Target } from "../client/openai.ts";
 import { peerCertificatePem } from "../client/tls.ts";
 import { KvmarkError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -76,27 +76,10 @@ export async function openSession(
       hint: "all endpoints of one run must serve the same model; choose one with --model",
     });
   }
-  const title = ENGINE_TITLES[first.engine];
-  listener.note(
-    `server: ${title}${
-      first.engineVersion ? ` ${first.engineVersion}` : ""
-    }, model ${first.model}, by ${first.api}`,
-  );
-  for (const note of new Set(facts.flatMap((one) => one.notes))) listener.note(note);
+  describeServer(facts, first, listener);
   const overhead = await measureOverhead(firstAccess, first, first.api);
   const vocabulary = await wordsFor(host, config, firstAccess, first, overhead);
-  for (const note of vocabulary.notes) {
-    if (/warning/.test(note)) listener.warning(note);
-    else listener.note(note);
-  }
-  if (overhead.certainty === "assumed") {
-    listener.warning("prompts: tokens that the server adds (BOS, chat template) are not known");
-  } else {
-    const { beforeTokens, afterTokens } = overhead;
-    listener.note(
-      `prompts: the server adds ${beforeTokens} + ${afterTokens} tokens around the text`,
-    );
-  }
+  describePrompts(vocabulary, overhead, listener);
   requireExactWords(vocabulary);
   requireTokenIds(config, first, vocabulary);
   const pool = await openPool({
@@ -120,6 +103,34 @@ export async function openSession(
     pool,
     close: () => pool.close(),
   };
+}
+
+function describeServer(
+  facts: readonly ServerFacts[],
+  first: ServerFacts,
+  listener: RunListener,
+): void {
+  const version = first.engineVersion === undefined ? "" : ` ${first.engineVersion}`;
+  const title = `${ENGINE_TITLES[first.engine]}${version}`;
+  listener.note(`server: ${title}, model ${first.model}, by ${first.api}`);
+  for (const note of new Set(facts.flatMap((one) => one.notes))) listener.note(note);
+}
+
+function describePrompts(
+  vocabulary: Vocabulary,
+  overhead: MeasuredOverhead,
+  listener: RunListener,
+): void {
+  for (const note of vocabulary.notes) {
+    if (note.includes("warning")) listener.warning(note);
+    else listener.note(note);
+  }
+  if (overhead.certainty === "assumed") {
+    listener.warning("prompts: tokens that the server adds (BOS, chat template) are not known");
+    return;
+  }
+  const { beforeTokens, afterTokens } = overhead;
+  listener.note(`prompts: the server adds ${beforeTokens} + ${afterTokens} tokens around the text`);
 }
 
 async function accessTo(host: Host, config: TargetConfig, url: string): Promise<ServerAccess> {

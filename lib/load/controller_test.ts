@@ -47,8 +47,13 @@ function play(
   }
 }
 
-const levels = (history: readonly FinishedPeriod[]) => history.map((run) => run.concurrency);
-const ids = (history: readonly FinishedPeriod[]) => history.map((run) => run.periodId);
+function levels(history: readonly FinishedPeriod[]): number[] {
+  return history.map((run) => run.concurrency);
+}
+
+function ids(history: readonly FinishedPeriod[]): string[] {
+  return history.map((run) => run.periodId);
+}
 
 Deno.test("rampPolicy() takes steps that shrink with the headroom", () => {
   // 100 ms per request in flight: the limit of 2 s is met up to 20.

@@ -34,7 +34,7 @@ const FAILING: Partial<Record<FaultName, Expectation>> = {
   "json-error-200": { kind: "server_error" },
   "wrong-content-type": { kind: "protocol" },
   "reset-mid-stream": { kind: "disconnect", share: 0.1 },
-  "stall": { kind: "timeout", share: 0.1 },
+  "stall": { kind: "timeout", share: 0.02 },
 };
 
 /** Faults that a correct client reads through. */
@@ -67,7 +67,7 @@ for (const [name, expected] of Object.entries(FAILING)) {
   Deno.test(`faults: ${name} in a share of the requests is a row and a count`, async () => {
     const run = await sweep({
       simulate: ["--fault", `${name}:${expected.share ?? FAULTY_SHARE}`],
-      cacheRate: ["--timeout", "1", "--ramp-duration", "1.5", "--test-duration", "1.5"],
+      cacheRate: ["--timeout", "1", "--ramp-duration", "2.5", "--test-duration", "2.5"],
     });
     const met = run.truth.filter((entry) => entry.faults.length > 0).length;
     assert.ok(met > 0, "the fault met no request at all");
