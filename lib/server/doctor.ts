@@ -248,8 +248,8 @@ const LOST: Partial<Record<CapabilityName, string>> = {
   cacheCounters: "hit rates by counters, hits by tier, queue and KV usage",
   tokenize: "words from the server's own tokenizer (another source is used)",
   ignoreEos: "outputs of equal length: an answer may end early",
-  reset: "a proved cold cache by reset; unique prompts are cold anyway",
-  recompute: "loading against recomputing on one server",
+  reset: "cold cache by a proved reset (unique prompts are cold anyway)",
+  recompute: "comparison of loading and recomputing on one server",
 };
 
 function missingFrom(facts: ServerFacts, caching: CacheTrial, block: BlockExperiment): string[] {

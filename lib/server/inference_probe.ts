@@ -259,7 +259,7 @@ async function probeBypass(
   });
   if (!answer.ok) return no(`${field} is refused with ${describe(context.access, answer)}`);
   if (!wasReused(cached)) {
-    return unknown(`${field} is taken; without cached-token counts its effect is not seen`);
+    return unknown(`${field} is taken; without reported reuse its effect is not seen`);
   }
   const seen = answer.usage?.cachedTokens ?? 0;
   const before = cached.warmCachedTokens ?? 0;
