@@ -284,7 +284,6 @@ Deno.test("runPeriod() aborts on a signal: what is in flight is recorded as abor
     abort.abort();
     const { records, interrupted } = await running;
     assert.deepEqual(records.map((record) => record.failure?.kind), Array(5).fill("aborted"));
-    assert(records.every((record) => record.contentChunks === 1), "what was read is kept");
     assert.equal(interrupted, true);
   });
 });

@@ -63,8 +63,7 @@ export function parseBody(text: string): Body {
   return body as Body;
 }
 
-/** Reads the body of an inference request. @throws {ApiError} As the server answers it. */
-/** @throws {ApiError} 400 or 404, in the words of vLLM where there are any. */
+/** What a request asks for. @throws {ApiError} 400 or 404, in vLLM's words where there are any. */
 export function parseGeneration(
   api: ApiKind,
   body: Body,

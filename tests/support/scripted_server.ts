@@ -93,11 +93,39 @@ async function serve(
       if (!await more()) return;
     }
     const head = new TextDecoder("latin1").decode(pending.subarray(0, headEnd));
-    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
-    while (pending.length < headEnd + 4 + length) if (!await more()) return;
-    const body = pending.slice(headEnd + 4, headEnd + 4 + length);
-    pending = pending.slice(headEnd + 4 + length);
+    let whole = bodyIn(head, pending.subarray(headEnd + 4));
+    while (whole === undefined) {
+      if (!await more()) return;
+      whole = bodyIn(head, pending.subarray(headEnd + 4));
+    }
+    const { body, taken } = whole;
+    pending = pending.slice(headEnd + 4 + taken);
     await onRequest({ head, body, connection: index });
+  }
+}
+
+/** The body of a request and the bytes that it takes on the wire; `undefined` if some are missing. */
+function bodyIn(
+  head: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): { body: Uint8Array<ArrayBuffer>; taken: number } | undefined {
+  if (!/^transfer-encoding: *chunked/im.test(head)) {
+    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0);
+    return bytes.length < length ? undefined : { body: bytes.slice(0, length), taken: length };
+  }
+  const text = new TextDecoder("latin1").decode(bytes);
+  let content = "";
+  for (let at = 0;;) {
+    const lineEnd = text.indexOf("\r\n", at);
+    if (lineEnd < 0) return undefined;
+    const size = parseInt(text.slice(at, lineEnd), 16);
+    const end = lineEnd + 2 + size + 2;
+    if (text.length < end) return undefined;
+    content += text.slice(lineEnd + 2, lineEnd + 2 + size);
+    if (size === 0) {
+      return { body: Uint8Array.from(content, (c) => c.charCodeAt(0)), taken: end };
+    }
+    at = end;
   }
 }
 
