@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./cache_rate.ts"),
   },
   {
+    name: "doctor",
+    summary: "what this server can prove about its cache, and what is missing",
+    load: () => import("./doctor.ts"),
+  },
+  {
     name: "simulate",
     summary: "an OpenAI-compatible server whose cache is known to the token",
     load: () => import("./simulate.ts"),
