@@ -28,11 +28,11 @@ export interface SweepOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Half a second at concurrency 2, one context of 512 tokens, 50 %: enough for some 20 requests. */
+/** A second at concurrency 2, one context of 512 tokens, 50 %: enough for some 20 requests. */
 export const SHORT_RUN = [
   ...["--context-sizes", "512", "--working-set-size", "4096", "--cache-hit-rates", "50"],
   ...["--chunk-size", "16", "--output-tokens", "8", "--mode", "fixed", "--num-retries", "0"],
-  ...["--fixed-concurrency-levels", "2", "--ramp-duration", "0.5", "--test-duration", "0.5"],
+  ...["--fixed-concurrency-levels", "2", "--ramp-duration", "1", "--test-duration", "1"],
   ...["--timeout", "1.5", "--skip-graphs"],
 ];
 
