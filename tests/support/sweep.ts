@@ -36,7 +36,18 @@ export const SHORT_RUN = [
   ...["--timeout", "1.5", "--skip-graphs"],
 ];
 
-/** Runs a sweep against a simulator of its own. Options that are given twice: the last one wins. */
+/** The short run with other options: an option that is given replaces its default. */
+function shortRun(given: readonly string[]): string[] {
+  const kept: string[] = [];
+  let option = "";
+  for (const word of SHORT_RUN) {
+    if (word.startsWith("--")) option = word;
+    if (!given.includes(option)) kept.push(word);
+  }
+  return [...kept, ...given];
+}
+
+/** Runs a sweep against a simulator of its own. An option that is given replaces its default. */
 export function sweep(options: SweepOptions): Promise<Sweep> {
   return withTempDir(async (dir) => {
     const log = `${dir}/truth.jsonl`;
@@ -46,7 +57,7 @@ export function sweep(options: SweepOptions): Promise<Sweep> {
     let finished: Finished;
     try {
       const args = ["cache-rate", "--api-endpoint", simulator.url, "--output-dir", `${dir}/out`];
-      finished = await kvmark([...args, ...SHORT_RUN, ...options.cacheRate ?? []], {
+      finished = await kvmark([...args, ...shortRun(options.cacheRate ?? [])], {
         ...(options.env === undefined ? {} : { env: options.env }),
       });
     } finally {
