@@ -54,7 +54,7 @@ export async function runCommandLine(host: Host): Promise<number> {
     const entry = COMMANDS.find((one) => one.name === name);
     if (entry === undefined) await program(host).parseAsync([...host.args], { from: "user" });
     else {
-      const command = (await entry.load()).command(host);
+      const command = (await entry.load()).command(host).name(`kvmark ${entry.name}`);
       await connect(command, host).parseAsync(rest, { from: "user" });
     }
     return 0;
