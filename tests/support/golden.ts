@@ -1,7 +1,8 @@
 /**
  * Golden files: output that is compared with a stored copy, character by character.
  *
- * `deno task goldens` writes them anew. A test whose golden was written fails in that run, so that
+ * `deno task goldens` runs the tests that have the word golden in their name, and writes their files
+ * anew. A test whose golden was written fails in that run, so that
  * a new golden is looked at before it counts.
  *
  * @module
