@@ -48,8 +48,8 @@ export interface Exchange {
   readonly dueAtMs: number;
   /**
    * Right before `fetch()` was called. Between this and the first byte on the wire lie the call
-   * itself (the body is copied once), a turn of the event loop's I/O, and, if no idle connection
-   * was at hand, opening one (TCP, TLS).
+   * itself, a turn of the event loop's I/O, and, if no idle connection was at hand, opening one
+   * (TCP, TLS). The body is a stream (see `onceStream`): it follows in the next turns, chunked.
    */
   readonly sentAtMs: number;
   readonly headersAtMs?: number;
