@@ -102,6 +102,8 @@ export interface Ended {
 
 /** Worker to main. */
 export type FromWorker =
+  /** The thread listens: what was posted to it before this is lost. */
+  | { readonly type: "alive" }
   | { readonly type: "ready" }
   | Pong
   | { readonly type: "connected" }

@@ -112,6 +112,7 @@ class Pool implements LoadPool {
   async open(): Promise<void> {
     const { headers, clock } = this.#options;
     await Promise.all(this.#links.map(async (link, worker) => {
+      await link.alive;
       await link.ask({ type: "setup", worker, headers, caCerts: this.#caCerts }, "ready");
       link.post({ type: "clock", offsetMs: await clockOffsetMs(link, clock) });
     }));
@@ -208,6 +209,11 @@ interface ThreadEvents {
 
 /** One worker thread: messages, and questions with their answers, in order. */
 class ThreadLink implements WorkerLink {
+  /**
+   * The worker has loaded its modules and listens; on a machine that has to compile them first that
+   * takes seconds, and a message that comes sooner is lost.
+   */
+  readonly alive: Promise<unknown>;
   readonly #worker: Worker;
   readonly #questions: {
     type: FromWorker["type"];
@@ -233,6 +239,8 @@ class ThreadLink implements WorkerLink {
       die(event.message);
     };
     this.#worker.onmessageerror = () => die("a message could not be read");
+    this.alive = this.#answer("alive");
+    this.alive.catch(() => {}); // Told by whoever waits for it; a closed pool may not.
   }
 
   /** @throws {KvmarkError} If the worker is dead. */
@@ -245,10 +253,15 @@ class ThreadLink implements WorkerLink {
   }
 
   ask(message: ToWorker, type: FromWorker["type"]): Promise<FromWorker> {
+    const answer = this.#answer(type);
+    this.post(message);
+    return answer;
+  }
+
+  #answer(type: FromWorker["type"]): Promise<FromWorker> {
     return new Promise((resolve, reject) => {
       if (this.#death !== undefined) return reject(this.#death);
       this.#questions.push({ type, resolve, reject });
-      this.post(message);
     });
   }
 

@@ -376,7 +376,8 @@ Deno.test("runPeriod() fails with a reason if a worker dies on the way", async (
     if (data.type === "setup") self.postMessage({ type: "ready" });
     if (data.type === "ping") self.postMessage({ type: "pong", rawMs: 0, timeOriginMs: 0 });
     if (data.type === "start") throw new Error("out of luck");
-  };`;
+  };
+  self.postMessage({ type: "alive" });`;
   const mortal = `data:text/javascript,${encodeURIComponent(source)}`;
   await withPool(1, async (pool) => {
     const { next } = requests("http://127.0.0.1:9");

@@ -26,6 +26,7 @@ export function runLoadWorker(): void {
   const scope = self as unknown as WorkerScope;
   const worker = new LoadWorker((message, transfer) => scope.postMessage(message, transfer ?? []));
   scope.onmessage = (event) => worker.receive(event.data);
+  scope.postMessage({ type: "alive" }, []);
 }
 
 class LoadWorker implements SlotsHost {

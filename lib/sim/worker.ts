@@ -15,6 +15,8 @@ export const SIM_WORKER_NAME = "kvmark-sim";
 type Order = { readonly start: SimulatorOptions } | { readonly close: true };
 
 type Report =
+  /** The thread listens: what was posted to it before this is lost. */
+  | { readonly alive: true }
   | { readonly started: { readonly url: string; readonly settings: SimulatorSettings } }
   | { readonly failed: Failed }
   | { readonly closed: true };
@@ -44,6 +46,7 @@ export function runSimWorker(): void {
       report({ failed: failedOf(error) });
     }
   };
+  report({ alive: true });
 }
 
 /** An error as data: a class does not survive the way to another thread. */
@@ -69,6 +72,7 @@ export async function startSimulatorThread(
 ): Promise<Simulator> {
   const worker = new Worker(workerModule, { type: "module", name: SIM_WORKER_NAME });
   try {
+    await answerOf(worker);
     const report = await ask(worker, { start: options });
     if (!("started" in report)) throw new KvmarkError("internal", "The simulator did not start");
     let closing: Promise<void> | undefined;
@@ -90,6 +94,13 @@ async function closeThread(worker: Worker): Promise<void> {
 
 /** Sends an order and waits for the report on it. */
 function ask(worker: Worker, order: Order): Promise<Report> {
+  const answer = answerOf(worker);
+  worker.postMessage(order);
+  return answer;
+}
+
+/** The next report of the thread. */
+function answerOf(worker: Worker): Promise<Report> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }: MessageEvent<Report>) => {
       if (!("failed" in data)) return resolve(data);
@@ -100,6 +111,5 @@ function ask(worker: Worker, order: Order): Promise<Report> {
       event.preventDefault();
       reject(new KvmarkError("internal", `The simulator's thread died: ${event.message}`));
     };
-    worker.postMessage(order);
   });
 }
