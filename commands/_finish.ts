@@ -5,7 +5,7 @@
  */
 
 import { KvmarkError } from "../lib/errors.ts";
-import type { RunResult, Signals } from "../lib/experiments/cache_rate.ts";
+import type { RunResult, Signals } from "../lib/experiments/config.ts";
 import type { Host } from "../lib/host.ts";
 import type { ExperimentKind } from "../lib/results/schema.ts";
 import { resultTable } from "./_result_table.ts";
@@ -37,16 +37,18 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
       hint: "run the same command again to go on",
     });
   }
-  if (result.failedCells > 0 && rows.every((row) => (row.total_requests ?? 0) === 0)) {
+  if (rows.length > 0 && rows.every((row) => (row.total_requests ?? 0) === 0)) {
     const kinds = new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind));
     throw new KvmarkError("failed", `No request succeeded (${[...kinds].join("; ")})`, {
       hint: `see the error columns in ${dir}, and the log of the server`,
     });
   }
-  if (options.requireVerified && result.differingCells > 0) {
+  // From the rows, so that the cells of an earlier attempt count too.
+  const differing = rows.filter((row) => row.hit_rate_verdict === "differs").length;
+  if (options.requireVerified && differing > 0) {
     throw new KvmarkError(
       "unverified",
-      `In ${result.differingCells} cells the hit rate was not the one intended`,
+      `In ${differing} cells the hit rate was not the one intended`,
       { hint: "the column hit_rate_cause says what is likely" },
     );
   }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { normaliseEndpoint } from "../lib/client/openai.ts";
 import { KvmarkError } from "../lib/errors.ts";
@@ -94,6 +95,25 @@ function describe(issue: v.BaseIssue<unknown>): string {
   const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (issue.input === undefined) return `${option} is required`;
   return `${option} ${JSON.stringify(issue.input)}: ${issue.message}`;
+}
+
+/** Adds the options that say how a server is reached; {@linkcode TARGET_OPTIONS} checks them. */
+// deno-lint-ignore no-explicit-any
+export function addServerOptions(command: Command<any, any, any>): void {
+  command
+    .option("--model <id>", "served model; the server's first if absent")
+    .option("--api <name>", "auto, completions or chat", "auto")
+    .option("--metrics-url <url>", "where metrics are, if not at the endpoint")
+    .option("--api-key-env <name>", "variable that holds the key (default: OPENAI_API_KEY)")
+    .option("--api-key-file <file>", "file that holds the key")
+    .option("--header <text...>", "further header, 'Name: value'", [])
+    .option("--insecure", "do not verify the server's certificate")
+    .option("--ca <file>", "further certificate authority, PEM");
+}
+
+/** Sending threads without `--workers`: one per core, less one for the main thread. */
+export function defaultWorkers(host: Host): number {
+  return Math.max(1, host.cores - 1);
 }
 
 /** Checks of the options that say which server is measured. */

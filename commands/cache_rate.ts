@@ -12,7 +12,9 @@ import type { Host } from "../lib/host.ts";
 import { formatBytes, formatCount, formatMs } from "../lib/units.ts";
 import { finish, runSignals } from "./_finish.ts";
 import {
+  addServerOptions,
   checkOptions,
+  defaultWorkers,
   duration,
   oneOf,
   positive,
@@ -108,25 +110,18 @@ export function command(host: Host): Command {
     .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
     .option("--strict-time-window", "count only requests that start and end inside the period")
     .addHelpText("after", EXAMPLES);
-  withTargetAndOutput(one);
+  addServerOptions(one);
+  addRunOptions(one);
   return one.action((raw) => cacheRate(host, raw)) as unknown as Command;
 }
 
 // deno-lint-ignore no-explicit-any
-function withTargetAndOutput(command: Command<any, any, any>): void {
+function addRunOptions(command: Command<any, any, any>): void {
   command
-    .option("--api <name>", "auto, completions or chat", "auto")
     .option("--prompt-format <name>", "text or token-ids", "text")
-    .option("--model <id>", "served model; the server's first if absent")
     .option("--tokenizer <path|id>", "tokenizer.json, folder or hub id; found by itself if absent")
     .option("--endpoint-selection <name>", "round-robin or pinned (by prompt)", "round-robin")
-    .option("--api-key-env <name>", "variable that holds the key (default: OPENAI_API_KEY)")
-    .option("--api-key-file <file>", "file that holds the key")
-    .option("--header <text...>", "further header, 'Name: value'", [])
     .option("--timeout <s>", "give a request up after this time", "600")
-    .option("--insecure", "do not verify the server's certificate")
-    .option("--ca <file>", "further certificate authority, PEM")
-    .option("--metrics-url <url>", "where metrics are, if not at the endpoint")
     .option("--kv-bytes-per-token <n>", "for the size of the cache in --dry-run")
     .option("--kv-cache-quantization <n>", "accepted for old command lines; has no effect")
     .option("--workers <n>", "sending threads; one per core but one if absent")
@@ -143,7 +138,7 @@ function withTargetAndOutput(command: Command<any, any, any>): void {
 
 async function cacheRate(host: Host, raw: unknown): Promise<void> {
   const options = checkOptions(OPTIONS, raw, across);
-  const config = await configFrom(host, options, raw as Record<string, unknown>);
+  const config = await configFrom(host, options);
   if (options.dryRun) return host.stdout.write(planText(config, options));
   const signals = runSignals(host);
   const { maxTtftMs } = config.limits;
@@ -186,11 +181,7 @@ const NOT_IDENTITY = new Set([
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url"],
 ]);
 
-async function configFrom(
-  host: Host,
-  options: Options,
-  raw: Readonly<Record<string, unknown>>,
-): Promise<CacheRateConfig> {
+async function configFrom(host: Host, options: Options): Promise<CacheRateConfig> {
   const ascending = (values: readonly number[]) => [...new Set(values)].sort((a, b) => a - b);
   const maxTtft = options.maxTtft ?? (options.mode === "ramp" ? 2 : undefined);
   const identity = Object.fromEntries(
@@ -200,7 +191,6 @@ async function configFrom(
       )
       .filter(([name, value]) => !NOT_IDENTITY.has(name) && value !== undefined),
   );
-  void raw;
   return {
     target: await targetFrom(host, options),
     output: {
@@ -235,7 +225,7 @@ async function configFrom(
     outputTokens: options.outputTokens,
     chunkTokens: options.chunkSize,
     accessOrder: options.randomWorkingSetSelection ? "random" : "cyclic",
-    workers: options.workers ?? Math.max(1, host.cores - 1),
+    workers: options.workers ?? defaultWorkers(host),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     reuseCache: options.reuseCache,
   };

@@ -6,16 +6,22 @@
 
 import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
-import { peerCertificatePem } from "../lib/client/tls.ts";
 import { KvmarkError } from "../lib/errors.ts";
 import { calibrateClient } from "../lib/experiments/client_capacity.ts";
-import type { TargetConfig } from "../lib/experiments/session.ts";
+import { accessTo, type TargetConfig } from "../lib/experiments/session.ts";
 import type { Host } from "../lib/host.ts";
 import { diagnose, type DoctorReport } from "../lib/server/doctor.ts";
 import { doctorText } from "../lib/server/doctor_text.ts";
 import type { ServerAccess } from "../lib/server/http.ts";
 import { probeServer } from "../lib/server/probe.ts";
-import { checkOptions, TARGET_OPTIONS, targetFrom, whole } from "./_options.ts";
+import {
+  addServerOptions,
+  checkOptions,
+  defaultWorkers,
+  TARGET_OPTIONS,
+  targetFrom,
+  whole,
+} from "./_options.ts";
 
 const EXAMPLES = `
 Exit codes: 0 the cache is reused or it cannot be told; 4 the server cannot be reached, refuses the
@@ -45,19 +51,12 @@ export function command(host: Host): Command {
         "missing in results, and the flag that would switch it on. Drops no cache.",
     )
     .requiredOption("--api-endpoint <url>", "server, with or without /v1")
-    .option("--model <id>", "served model; the server's first if absent")
-    .option("--api <name>", "auto, completions or chat", "auto")
-    .option("--metrics-url <url>", "where metrics are, if not at the endpoint")
-    .option("--api-key-env <name>", "variable that holds the key (default: OPENAI_API_KEY)")
-    .option("--api-key-file <file>", "file that holds the key")
-    .option("--header <text...>", "further header, 'Name: value'", [])
     .option("--timeout <s>", "give a small request up after this time", "10")
-    .option("--insecure", "do not verify the server's certificate")
-    .option("--ca <file>", "further certificate authority, PEM")
     .option("--no-client", "do not measure what this host can drive")
     .option("--workers <n>", "sending threads of that measurement; one per core but one if absent")
     .option("--json", "one JSON object on stdout")
     .addHelpText("after", EXAMPLES);
+  addServerOptions(one);
   return one.action((raw) => doctor(host, raw)) as unknown as Command;
 }
 
@@ -94,18 +93,11 @@ async function accessFrom(
     endpointSelection: "round-robin",
     promptFormat: "text",
   });
-  const baseUrl = config.endpoints[0] ?? options.apiEndpoint;
-  const shown = config.insecure && baseUrl.startsWith("https:")
-    ? await peerCertificatePem(baseUrl)
-    : undefined;
-  const pem = [config.caPem, shown].filter((one) => one !== undefined).join("\n");
-  const access: ServerAccess = {
-    baseUrl,
-    headers: config.headers,
-    fetch: host.fetchWith(pem === "" ? undefined : pem),
+  const [baseUrl = options.apiEndpoint] = config.endpoints;
+  const access = {
+    ...await accessTo(host, config, baseUrl),
     timeoutMs: config.timeoutMs,
     signal,
-    ...(config.metricsUrl === undefined ? {} : { metricsUrl: config.metricsUrl }),
   };
   return { config, access };
 }
@@ -116,7 +108,7 @@ async function withClient(
   report: DoctorReport,
 ): Promise<DoctorReport> {
   host.stderr.write("measuring this client against the simulator …\n");
-  const workers = options.workers ?? Math.max(1, host.cores - 1);
+  const workers = options.workers ?? defaultWorkers(host);
   return { ...report, client: await calibrateClient(host, workers) };
 }
 

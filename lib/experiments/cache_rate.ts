@@ -8,48 +8,17 @@
 import { KvmarkError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
-import type { Judgement } from "../load/runner.ts";
-import { type AccessOrder, planPrompt, promptCount } from "../prompt/working_set.ts";
+import { planPrompt, promptCount } from "../prompt/working_set.ts";
 import { openRunDir, type RunDir } from "../results/run_dir.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
+import type { LoadConfig, OutputConfig, RunResult, Signals } from "./config.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
 import { requestMaker, type TextSeeds } from "./requests.ts";
 import { summaryRow } from "./rows.ts";
 import { runConfig } from "./run_config.ts";
 import { openSession, type Session, type TargetConfig } from "./session.ts";
 import { judgeCell } from "./verdict.ts";
-
-/** How a cell is driven, whatever the experiment. */
-export interface LoadConfig extends Omit<Judgement, "cores"> {
-  readonly mode: "ramp" | "fixed";
-  readonly fixedConcurrencyLevels: readonly number[];
-  readonly startConcurrency: number;
-  readonly concurrencyIncrement: number;
-  readonly maxConcurrency: number;
-  readonly initConcurrency: number;
-  readonly testDurationMs: number;
-  readonly rampDurationMs: number;
-  readonly retries: number;
-  readonly outputTokens: number;
-  readonly chunkTokens: number;
-  readonly accessOrder: AccessOrder;
-  readonly workers: number;
-  readonly seed?: string;
-  /** Lets the working set of an earlier run with the same seed count as warm. */
-  readonly reuseCache: boolean;
-}
-
-/** Where a run is kept. */
-export interface OutputConfig {
-  readonly dir: string;
-  readonly forceRestart: boolean;
-  readonly version: string;
-  /** The command line, for `run_command_*.sh`. */
-  readonly argv: readonly string[];
-  /** Option names and values that change results; a change of one cannot be resumed. */
-  readonly identity: Readonly<Record<string, unknown>>;
-}
 
 /** Settings of {@linkcode runCacheRate}. */
 export interface CacheRateConfig extends LoadConfig {
@@ -59,23 +28,6 @@ export interface CacheRateConfig extends LoadConfig {
   readonly workingSetTokens: number;
   readonly hitRates: readonly number[];
   readonly reinitStrategy: "once" | "per_cache_rate" | "per_test";
-}
-
-/** What a run came to. */
-export interface RunResult {
-  readonly rows: readonly SummaryRow[];
-  readonly warnings: readonly string[];
-  readonly interrupted: boolean;
-  /** Cells without a single success. */
-  readonly failedCells: number;
-  /** Cells whose observed hit rate was not the one intended. */
-  readonly differingCells: number;
-}
-
-/** Signals of the run: the first drains, the second aborts. */
-export interface Signals {
-  readonly drain: AbortSignal;
-  readonly abort: AbortSignal;
 }
 
 /** Runs the experiment; rows are on disk as soon as they are known. */
@@ -132,7 +84,7 @@ async function sweep(
     ...signals,
   };
   const count = config.contextSizes.length * config.hitRates.length;
-  let [index, failedCells, differingCells] = [0, 0, 0];
+  let index = 0;
   let interrupted = false;
   for (const contextSizeTokens of config.contextSizes) {
     let warm = false;
@@ -153,13 +105,11 @@ async function sweep(
       if (interrupted) continue;
       previousPeak = result.peak.withinLimits ? result.peak.concurrency : undefined;
       const row = cellRow(config, session, plan, result, listener);
-      if (row.hit_rate_verdict === "differs") differingCells++;
-      if ((row.total_requests ?? 0) === 0) failedCells++;
       await runDir.finishCell(plan.cellId, row);
       listener.cellFinished?.(position, row);
     }
   }
-  return { rows: runDir.finishedRows(), interrupted, failedCells, differingCells };
+  return { rows: runDir.finishedRows(), interrupted };
 }
 
 /** The working set's text survives a resume; unique text never does. */
@@ -211,7 +161,7 @@ function planCell(
 }
 
 /** The policy of `--mode`. */
-export function policyOf(config: LoadConfig, previousPeak: number | undefined): Policy {
+function policyOf(config: LoadConfig, previousPeak: number | undefined): Policy {
   if (config.mode === "fixed") {
     return fixedPolicy({
       levels: config.fixedConcurrencyLevels,

@@ -7,7 +7,7 @@
 import type { Host } from "../host.ts";
 import type { ExperimentKind, RunConfig } from "../results/schema.ts";
 import { CAPABILITIES, type CapabilityName, ENGINE_TITLES } from "../server/facts.ts";
-import type { OutputConfig } from "./cache_rate.ts";
+import type { OutputConfig } from "./config.ts";
 import type { Session } from "./session.ts";
 
 /** Everything that is known about how a run is made. Holds no key. */

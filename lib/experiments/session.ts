@@ -133,7 +133,12 @@ function describePrompts(
   listener.note(`prompts: the server adds ${beforeTokens} + ${afterTokens} tokens around the text`);
 }
 
-async function accessTo(host: Host, config: TargetConfig, url: string): Promise<ServerAccess> {
+/** How to reach one of the servers outside of the measurement, with its TLS settings. */
+export async function accessTo(
+  host: Host,
+  config: TargetConfig,
+  url: string,
+): Promise<ServerAccess> {
   const pinned = config.insecure && url.startsWith("https:")
     ? await peerCertificatePem(url)
     : undefined;

@@ -1,0 +1,54 @@
+/**
+ * What the experiments have in common from the outside: how they are driven, where they are kept,
+ * what they come to.
+ *
+ * @module
+ */
+
+import type { Judgement } from "../load/runner.ts";
+import type { AccessOrder } from "../prompt/working_set.ts";
+import type { SummaryRow } from "../results/schema.ts";
+
+/** How a cell is driven, whatever the experiment. */
+export interface LoadConfig extends Omit<Judgement, "cores"> {
+  readonly mode: "ramp" | "fixed";
+  readonly fixedConcurrencyLevels: readonly number[];
+  readonly startConcurrency: number;
+  readonly concurrencyIncrement: number;
+  readonly maxConcurrency: number;
+  readonly initConcurrency: number;
+  readonly testDurationMs: number;
+  readonly rampDurationMs: number;
+  readonly retries: number;
+  readonly outputTokens: number;
+  readonly chunkTokens: number;
+  readonly accessOrder: AccessOrder;
+  readonly workers: number;
+  readonly seed?: string;
+  /** Lets the working set of an earlier run with the same seed count as warm. */
+  readonly reuseCache: boolean;
+}
+
+/** Where a run is kept. */
+export interface OutputConfig {
+  readonly dir: string;
+  readonly forceRestart: boolean;
+  readonly version: string;
+  /** The command line, for `run_command_*.sh`. */
+  readonly argv: readonly string[];
+  /** Option names and values that change results; a change of one cannot be resumed. */
+  readonly identity: Readonly<Record<string, unknown>>;
+}
+
+/** What a run came to. */
+export interface RunResult {
+  readonly rows: readonly SummaryRow[];
+  readonly warnings: readonly string[];
+  readonly interrupted: boolean;
+}
+
+/** Signals of the run: the first drains, the second aborts. */
+export interface Signals {
+  readonly drain: AbortSignal;
+  readonly abort: AbortSignal;
+}
