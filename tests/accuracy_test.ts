@@ -48,19 +48,23 @@ for (const api of ["completions", "chat"]) {
   }
 }
 
-Deno.test("accuracy: 0 % is exactly no hit, with a seed too, twice on one server", async () => {
-  for (const seed of [[], ["--seed", "42"]]) {
-    const run = await sweep({ cacheRate: ["--cache-hit-rates", "0", ...seed] });
+for (const [title, seed] of [["without", []], ["with", ["--seed", "42"]]] as const) {
+  Deno.test(`accuracy: 0 % is exactly no hit ${title} a seed, twice on one server`, async () => {
+    const run = await sweep({ cacheRate: ["--cache-hit-rates", "0", ...seed], runs: 2 });
     assert.equal(run.code, 0, run.stderr);
-    const measured = pairs(run);
-    assert.equal(measured.reduce((sum, { truth }) => sum + cachedTokens(truth), 0), 0);
-    const prompts = measured.map(({ truth }) => truth.promptHash);
-    assert.equal(new Set(prompts).size, prompts.length);
-    const firstBlocks = measured.map(({ truth }) => truth.blockHashes?.[0]);
+    assert.equal(run.summary.length, 2, "both runs have a row");
+    const measured = run.truth.filter((entry) => entry.requestId.startsWith("FIXED_"));
+    assert.ok(run.details.length >= 16, `only ${run.details.length} requests`);
+    assert.equal(measured.length, run.details.length);
+    const warm = run.truth.filter((entry) => entry.requestId.startsWith("WARMUP_"));
+    assert.equal(warm.length, 16, "two working sets of 8 prompts");
+    const all = [...warm, ...measured];
+    assert.equal(all.reduce((sum, entry) => sum + cachedTokens(entry), 0), 0);
+    const firstBlocks = all.map((entry) => entry.blockHashes?.[0]);
     assert.ok(firstBlocks.every((hash) => hash !== undefined));
-    assert.equal(new Set(firstBlocks).size, firstBlocks.length);
-  }
-});
+    assert.equal(new Set(firstBlocks).size, all.length);
+  });
+}
 
 Deno.test("accuracy: TTFT agrees with the instants that the server wrote down", async () => {
   const run = await sweep({
