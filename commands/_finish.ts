@@ -29,7 +29,8 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
     const report = { experiment, rows, warnings, output_dir: dir, index: page ?? null };
     host.stdout.write(`${JSON.stringify(report)}\n`);
   } else if (rows.length > 0) {
-    host.stdout.write(resultTable(rows));
+    const columns = host.stdout.isTerminal ? host.stdout.columns() : Infinity;
+    host.stdout.write(resultTable(rows, columns));
     host.stdout.write(`\n${page === undefined ? `results: ${dir}` : `dashboard: ${page}`}\n`);
   }
   if (result.interrupted) {

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import type { SummaryRow } from "../lib/results/schema.ts";
+import { resultTable } from "./_result_table.ts";
+
+const row: SummaryRow = {
+  context_size: 128_000,
+  cache_hit_rate: 100,
+  achievable_hit_rate: 99.8,
+  observed_hit_rate: 99.8,
+  peak_concurrency: 1000,
+  input_tokens_per_sec: 768_000,
+  output_tokens_per_sec: 2870,
+  p95_ttft: 0.1234,
+  avg_ttft: 0.0987,
+  total_requests: 96,
+  failed_requests: 12_345,
+  hit_rate_verdict: "unchecked",
+  client_limited: "yes",
+};
+
+Deno.test("resultTable() fits a terminal of 80 columns", () => {
+  const lines = resultTable([row], 80).trimEnd().split("\n");
+  assert.equal(lines.length, 3);
+  for (const line of lines) assert.ok(line.length <= 80, `${line.length}: ${line}`);
+  assert.match(lines[1] ?? "", /128,000.*99\.8 %.*768k.*123 ms.*12,345.*unchecked\*$/);
+});
+
+Deno.test("resultTable() prints every column where there is room", () => {
+  const [head = "", line = "", note = ""] = resultTable([row], Infinity).split("\n");
+  assert.match(head, /achiev\..*TTFT avg.*ok/);
+  assert.match(line, /98\.7 ms.*96/);
+  assert.match(note, /client may have been the limit/);
+});
+
+Deno.test("resultTable() has no note where the client was never the limit", () => {
+  const { client_limited: _limited, ...rest } = row;
+  assert.ok(!resultTable([rest], 80).includes("*"));
+});
