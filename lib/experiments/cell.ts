@@ -199,7 +199,7 @@ export async function warmUp(
   const labels = labelsOf(plan, "WARMUP", concurrency, "warmup");
   let index = 0;
   await openConnections(session, concurrency);
-  const outcome = await session.pool.runPeriod(
+  const sent = await session.pool.runPeriod(
     { cellId: plan.cellId, periodId: "WARMUP", concurrency },
     () =>
       index < plan.promptCount
@@ -211,6 +211,7 @@ export async function warmUp(
       onRecord: (record) => listener.record?.(record),
     },
   );
+  const outcome = { ...sent, records: sent.records.map(prefillIsEnough) };
   const summary = summarisePeriod(outcome, context.judgement);
   const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
   await runDir.appendPhase(phaseRow("WARMUP", plan, outcome, summary, { wallOffsetMs }));
@@ -226,6 +227,16 @@ export async function warmUp(
     );
   }
   return { failed: summary.failed, interrupted: outcome.interrupted };
+}
+
+/**
+ * A warm-up asks for one token, which may have no text of its own (half a character); the prompt
+ * is in the cache all the same.
+ */
+function prefillIsEnough(record: RequestRecord): RequestRecord {
+  const { failure, ...rest } = record;
+  const answered = failure?.kind === "empty" && (record.usage?.completionTokens ?? 0) > 0;
+  return answered ? rest : record;
 }
 
 function labelsOf(
