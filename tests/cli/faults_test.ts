@@ -33,7 +33,7 @@ const FAILING: Partial<Record<FaultName, Expectation>> = {
   "http-500": { kind: "http_status", status: "500" },
   "json-error-200": { kind: "server_error" },
   "wrong-content-type": { kind: "protocol" },
-  "reset-mid-stream": { kind: "disconnect", share: 0.1 },
+  "reset-mid-stream": { kind: "disconnect", share: 0.02 },
   "stall": { kind: "timeout", share: 0.02 },
 };
 
