@@ -61,11 +61,10 @@ const MAX_CONSECUTIVE_FAILURES = 20;
 /** Runs a cell: periods by its policy, rows as they come. */
 export async function runCell(context: CellContext, plan: CellPlan): Promise<CellResult> {
   const { host, judgement, listener } = context;
-  const order = accessOrder(
-    plan.accessOrder,
-    plan.promptCount,
-    randomStream(seedFor("order", plan.orderSeed, plan.cellId)),
-  );
+  const stream = randomStream(seedFor("order", plan.orderSeed, plan.cellId));
+  const order = promptOrder(accessOrder(plan.accessOrder, plan.promptCount, stream));
+  // Only the end tells which periods were at the peak, so their rows wait for it.
+  const decisions = new Map<RunPeriod, Decision>();
   const run = await runPolicy({
     policy: plan.policy,
     judgement,
@@ -76,16 +75,36 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
     async onFinish(period, next) {
-      await writePeriod(context, plan, period, next);
+      decisions.set(period, next);
+      await writeDetails(context, plan, period);
       listener.periodFinished?.(period, next);
     },
   });
   const pooled = periodsAtPeak(run);
+  for (const [period, next] of decisions) {
+    await writePhase(context, plan, period, next, pooled.includes(period));
+  }
   const outcomes = pooled.map((period) => period.outcome);
   return {
     ...run,
     pooled,
     ...(outcomes.length === 0 ? {} : { summary: summariseCell(outcomes, judgement) }),
+  };
+}
+
+/** Which prompt is next. */
+interface PromptOrder {
+  next(): number;
+  /** A prompt that was chosen, and not sent because its period ended. */
+  putBack(index: number): void;
+}
+
+/** Requests are built ahead: those that a period did not send come first in the next one. */
+function promptOrder(choose: () => number): PromptOrder {
+  const unsent: number[] = [];
+  return {
+    next: () => unsent.shift() ?? choose(),
+    putBack: (index) => void unsent.push(index),
   };
 }
 
@@ -101,7 +120,7 @@ async function sendPeriod(
   context: CellContext,
   plan: CellPlan,
   planned: PlannedPeriod,
-  order: () => number,
+  order: PromptOrder,
 ): Promise<PeriodOutcome> {
   const { session, requests, listener } = context;
   let failures = 0;
@@ -111,7 +130,7 @@ async function sendPeriod(
     const labels = labelsOf(plan, planned.periodId, planned.concurrency, "measure");
     return requests.measure(
       plan.shape,
-      shares ? { ...labels, promptIndex: order() } : labels,
+      shares ? { ...labels, promptIndex: order.next() } : labels,
       plan.outputTokens,
     );
   };
@@ -131,6 +150,9 @@ async function sendPeriod(
       onRecord(record) {
         failures = record.failure === undefined ? 0 : failures + 1;
         listener.record?.(record);
+      },
+      onUnsent({ labels }) {
+        if (labels.promptIndex !== undefined) order.putBack(labels.promptIndex);
       },
     },
   );
@@ -154,23 +176,31 @@ async function openConnections(session: Session, count: number): Promise<void> {
   );
 }
 
-async function writePeriod(
-  context: CellContext,
+async function writeDetails(
+  { runDir, host }: CellContext,
   plan: CellPlan,
   period: RunPeriod,
-  next: Decision,
 ): Promise<void> {
-  const { runDir, host } = context;
   const offset = host.clock.wallMs() - host.clock.nowMs();
   const rows = period.outcome.records.map((record) => detailRow(record, offset));
   await runDir.appendDetails(plan.contextSizeTokens, rows);
+}
+
+async function writePhase(
+  { runDir, host }: CellContext,
+  plan: CellPlan,
+  period: RunPeriod,
+  next: Decision,
+  atPeak: boolean,
+): Promise<void> {
   const { measuredTtftMs } = period.observation;
   const reason = next.action === "stop" ? next.peak.reason : next.step.reason;
   await runDir.appendPhase(
     phaseRow(period.planned.kind, plan, period.outcome, period.summary, {
-      wallOffsetMs: offset,
+      wallOffsetMs: host.clock.wallMs() - host.clock.nowMs(),
       ...(measuredTtftMs === undefined ? {} : { measuredTtftMs }),
       decision: { action: next.action, reason },
+      atPeak,
     }),
   );
 }

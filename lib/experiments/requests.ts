@@ -5,7 +5,7 @@
  */
 
 import { encodeBody, type Prompt, routeUrl } from "../client/openai.ts";
-import { renderBytes, renderIds, type Segment } from "../prompt/generator.ts";
+import { renderBytes, renderExactText, renderIds, type Segment } from "../prompt/generator.ts";
 import { promptSegments, type PromptShape, workingSetSegments } from "../prompt/working_set.ts";
 import type { InferenceRequest, PromptPlan, RequestLabels } from "../record.ts";
 import type { Session } from "./session.ts";
@@ -70,9 +70,11 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
 }
 
 function promptOf(session: Session, segments: readonly Segment[]): Prompt {
-  return session.config.promptFormat === "token-ids"
-    ? renderIds(session.vocabulary, segments)
-    : renderBytes(session.vocabulary, segments);
+  const { vocabulary, config } = session;
+  if (config.promptFormat === "token-ids") return renderIds(vocabulary, segments);
+  return vocabulary.encodeAndTrim === undefined
+    ? renderBytes(vocabulary, segments)
+    : renderExactText(vocabulary, segments);
 }
 
 /** Round robin by request; pinned: a prompt always goes to the same endpoint. */

@@ -80,7 +80,6 @@ export async function openSession(
   const overhead = await measureOverhead(firstAccess, first, first.api);
   const vocabulary = await wordsFor(host, config, firstAccess, first, overhead);
   describePrompts(vocabulary, overhead, listener);
-  requireExactWords(vocabulary);
   requireTokenIds(config, first, vocabulary);
   const pool = await openPool({
     workers,
@@ -191,14 +190,6 @@ function targetOf(facts: ServerFacts): Target {
     ignoreEos: can("ignoreEos"),
     minTokens: can("minTokens"),
   };
-}
-
-function requireExactWords(vocabulary: Vocabulary): void {
-  if (vocabulary.encodeAndTrim === undefined) return;
-  throw new KvmarkError("usage", `No words of the ${vocabulary.source} are one token each`, {
-    hint: "prompts of an exact size cannot be built for this tokenizer yet; name another one of " +
-      "the same model with --tokenizer",
-  });
 }
 
 function requireTokenIds(config: TargetConfig, facts: ServerFacts, vocabulary: Vocabulary): void {

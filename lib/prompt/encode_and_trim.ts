@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { Encoder } from "./tokenizer.ts";
-
 /** Ends that are tried where no cut of the text has exactly the tokens that are asked for. */
 const FILLERS = ["a", " a", ".", " .", "1", "\n", "x", " x"];
 
@@ -23,22 +21,22 @@ interface Cut {
  *
  * @throws {RangeError} If the text has fewer tokens, or no cut and no filler fits.
  */
-export async function encodeAndTrim(
-  encoder: Encoder,
+export function encodeAndTrim(
+  encode: (text: string) => readonly number[],
   text: string,
   tokens: number,
-): Promise<string> {
+): string {
   if (tokens === 0) return "";
-  const count = async (part: string) => (await encoder.encode(part)).length;
+  const count = (part: string) => encode(part).length;
   let low: Cut = { at: 0, tokens: 0 };
-  let high: Cut = { at: text.length, tokens: await count(text) };
+  let high: Cut = { at: text.length, tokens: count(text) };
   if (high.tokens === tokens) return text;
   if (high.tokens < tokens) {
     throw new RangeError(`Cannot trim to ${tokens} tokens: the text has ${high.tokens}`);
   }
   for (let step = 0; high.at - low.at > 1; step++) {
     const at = step < 8 ? interpolate(low, high, tokens) : (low.at + high.at) >> 1;
-    const cut = { at, tokens: await count(text.slice(0, at)) };
+    const cut = { at, tokens: count(text.slice(0, at)) };
     if (cut.tokens === tokens) return text.slice(0, at);
     if (cut.tokens < tokens) low = cut;
     else high = cut;
@@ -48,7 +46,7 @@ export async function encodeAndTrim(
     for (const filler of FILLERS) {
       for (let repeats = 1; repeats <= 4; repeats++) {
         const mended = kept + filler.repeat(repeats);
-        if (await count(mended) === tokens) return mended;
+        if (count(mended) === tokens) return mended;
       }
     }
   }

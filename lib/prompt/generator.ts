@@ -116,17 +116,17 @@ export function renderIds(vocabulary: Vocabulary, segments: readonly Segment[]):
  *
  * @throws {RangeError} If a text of exactly this size does not exist for the tokenizer.
  */
-export async function renderExactText(
+export function renderExactText(
   vocabulary: Vocabulary,
   segments: readonly Segment[],
-): Promise<string> {
+): string {
   const { encodeAndTrim } = vocabulary;
   if (encodeAndTrim === undefined) return renderText(vocabulary, segments);
   let [text, tokens] = ["", 0];
   for (const segment of segments) {
     tokens += segment.tokens;
     const more = renderText(vocabulary, [segment]);
-    text = await encodeAndTrim(text === "" ? more : `${text} ${more}`, tokens);
+    text = encodeAndTrim(text === "" ? more : `${text} ${more}`, tokens);
   }
   return text;
 }

@@ -20,6 +20,8 @@ export interface Encoder {
   /** Where it comes from, for messages: `tokenizer.json of Qwen/Qwen3-8B (Hugging Face cache)`. */
   readonly source: string;
   encode(text: string): Promise<number[]>;
+  /** The same without waiting; absent where a server has to be asked. */
+  readonly encodeNow?: (text: string) => number[];
   /** Lowercase ASCII words that the vocabulary has as one entry; absent where it is not known. */
   readonly vocabularyWords?: () => string[];
 }
@@ -43,10 +45,12 @@ export function loadTokenizerJson(json: unknown, config: unknown, source: string
   } catch (error) {
     throw damaged(source, error instanceof Error ? error.message : String(error), error);
   }
+  const encodeNow = (text: string) =>
+    Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids);
   return {
     source,
-    encode: (text) =>
-      Promise.resolve(Array.from(tokenizer.encode(text, { add_special_tokens: false }).ids)),
+    encode: (text) => Promise.resolve(encodeNow(text)),
+    encodeNow,
     vocabularyWords: () => wordsOf(tokenizer),
   };
 }

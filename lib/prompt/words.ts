@@ -42,10 +42,10 @@ export interface Vocabulary {
   /** Lines for stderr: which source was taken and why, which was not. */
   readonly notes: readonly string[];
   /**
-   * Present if the one-token rule does not hold for this tokenizer. Resolves to a text of exactly
+   * Present if the one-token rule does not hold for this tokenizer. Gives a text of exactly
    * `tokens` tokens that begins like `text`; `text` must have at least that many.
    */
-  readonly encodeAndTrim?: (text: string, tokens: number) => Promise<string>;
+  readonly encodeAndTrim?: (text: string, tokens: number) => string;
 }
 
 /** Options of {@linkcode resolveVocabulary}. */
@@ -156,6 +156,10 @@ async function fromFile(
     samples: 4,
     sampleTokens: 2048,
   });
+  if (vocabulary === undefined) {
+    notes.push(...lines);
+    return undefined;
+  }
   const difference = await differenceFromServer(vocabulary, encoder, options);
   if (difference !== undefined) {
     notes.push(`prompts: the ${encoder.source} is not used: ${difference}`);
@@ -169,24 +173,27 @@ async function encodedVocabulary(
   encoder: Encoder,
   notes: string[],
   options: Parameters<typeof findOneTokenWords>[1],
-): Promise<Vocabulary> {
+): Promise<Vocabulary | undefined> {
   const ask: Ask = async (text) => {
     const ids = await encoder.encode(text);
     return { count: ids.length, ids };
   };
   const found = await findOneTokenWords(ask, options);
   if (found === undefined || found.words.length < LEAST_WORDS) {
-    notes.push(
-      `prompts: the ${encoder.source} has ${found?.words.length ?? "no"} one-token words: ` +
-        "each prompt is encoded and trimmed, which is slow",
-    );
+    const { encodeNow } = encoder;
+    const few = `the ${encoder.source} has ${found?.words.length ?? "no"} one-token words`;
+    if (encodeNow === undefined) {
+      notes.push(`prompts: ${few}, and it is too far away to encode each prompt by it`);
+      return undefined;
+    }
+    notes.push(`prompts: warning: ${few}: each prompt is encoded and trimmed, which is slow`);
     return {
       words: ENGLISH_WORDS.slice(0, WANTED_WORDS).map((word) => ` ${word}`),
       starters: ENGLISH_WORDS.slice(0, WANTED_WORDS),
       source: encoder.source,
       proof: "encoded",
       notes: [],
-      encodeAndTrim: (text, tokens) => encodeAndTrim(encoder, text, tokens),
+      encodeAndTrim: (text, tokens) => encodeAndTrim(encodeNow, text, tokens),
     };
   }
   notes.push(

@@ -20,6 +20,8 @@ export type Identity = Readonly<Record<string, unknown>>;
 export interface Commit {
   readonly cell: string;
   readonly bytes: Readonly<Record<string, number>>;
+  /** True if nothing succeeded in the cell: a resume takes its rows out and runs it again. */
+  readonly redo?: boolean;
 }
 
 /** A run, as `progress.json` keeps it. */
@@ -55,7 +57,7 @@ export function progressText(progress: Progress, lastUpdate: string): string {
   const stored = {
     test_id: seedFor(canonical(identity)).toString(16).padStart(16, "0"),
     parameters: identity,
-    completed_tests: commits.map((commit) => commit.cell),
+    completed_tests: commits.filter((one) => one.redo !== true).map((one) => one.cell),
     last_update: lastUpdate,
     kvmark: {
       format: PROGRESS_FORMAT,
@@ -163,5 +165,6 @@ function isExperiment(value: unknown): value is ExperimentKind {
 
 function isCommit(value: unknown): value is Commit {
   return isObject(value) && typeof value.cell === "string" && isObject(value.bytes) &&
-    Object.values(value.bytes).every((bytes) => Number.isSafeInteger(bytes));
+    Object.values(value.bytes).every((bytes) => Number.isSafeInteger(bytes)) &&
+    (value.redo === undefined || typeof value.redo === "boolean");
 }

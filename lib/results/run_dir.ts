@@ -23,6 +23,7 @@ import {
   progressText,
   storedIdentity,
 } from "./progress.ts";
+import { takeOutRedo } from "./redo.ts";
 import { runCommandScript } from "./run_command.ts";
 import {
   checkHeaders,
@@ -100,8 +101,11 @@ export interface RunDir {
   /** Writes all rows that are buffered as well. */
   appendPhase(row: PhaseRow): Promise<void>;
   appendSinglePrompt(rows: readonly SinglePromptRow[]): Promise<void>;
-  /** Everything that was appended so far becomes permanent, and the cell is finished. */
-  finishCell(cellId: string, row?: SummaryRow): Promise<void>;
+  /**
+   * Everything that was appended so far becomes permanent, and the cell is finished. With `redo`
+   * only for this attempt: a resume takes its rows out and runs it again.
+   */
+  finishCell(cellId: string, row?: SummaryRow, options?: { redo?: boolean }): Promise<void>;
   writeRunJson(config: RunConfig): Promise<void>;
   /** Writes `run_command_{time}.sh`. @param argv The whole command line. Secrets are left out. */
   writeRunCommand(argv: readonly string[]): Promise<void>;
@@ -193,7 +197,7 @@ class OpenRunDir implements RunDir {
     return this.#append(name, SINGLE_PROMPT_COLUMNS, rows, true);
   }
 
-  finishCell(cellId: string, row?: SummaryRow): Promise<void> {
+  finishCell(cellId: string, row?: SummaryRow, { redo = false } = {}): Promise<void> {
     return this.#inOrder(async () => {
       const { journal, progress, rows } = this.#run();
       if (this.isFinished(cellId)) throw new Error(`Cell ${cellId} is finished already`);
@@ -201,7 +205,8 @@ class OpenRunDir implements RunDir {
         await journal.append(`summary_${progress.timestamp}.csv`, SUMMARY_COLUMNS, [row]);
       }
       await journal.flush();
-      const commits = [...this.#commits, { cell: cellId, bytes: journal.takeGrown() }];
+      const commit = { cell: cellId, bytes: journal.takeGrown(), ...(redo ? { redo } : {}) };
+      const commits = [...this.#commits, commit];
       try {
         await this.#lock.confirm();
         await this.#write(PROGRESS_NAME, this.#progressText({ ...progress, commits }));
@@ -304,7 +309,13 @@ class OpenRunDir implements RunDir {
       isResultFile(name) && name.endsWith(`_${timestamp}.csv`)
     );
     await checkHeaders(files, this.dir, names, stored);
-    const mended = await this.#mend(stored, names);
+    const whole = await this.#mend(stored, names);
+    const mended = await takeOutRedo(
+      files,
+      this.dir,
+      whole,
+      (commits) => this.#write(PROGRESS_NAME, this.#progressText({ ...stored, commits })),
+    );
     const progress = {
       ...stored,
       version,
@@ -322,7 +333,9 @@ class OpenRunDir implements RunDir {
     const cells = (count: number) => `${count} finished ${count === 1 ? "cell" : "cells"}`;
     const notes = [...this.#lock.notes, `Resuming the run of ${timestamp}`];
     if (mended.commits.length > 0) notes.push(`${cells(mended.commits.length)} kept`);
-    const lost = stored.commits.length - mended.commits.length;
+    const failed = whole.commits.length - mended.commits.length;
+    if (failed > 0) notes.push(`${cells(failed)} run again: nothing had succeeded there`);
+    const lost = stored.commits.length - whole.commits.length;
     if (lost > 0) notes.push(`${cells(lost)} run again: rows are missing or damaged`);
     if (mended.droppedLines > 0) {
       notes.push(`${mended.droppedLines} rows of an unfinished cell dropped; it is run again`);

@@ -1,0 +1,89 @@
+/**
+ * The frame of every experiment: a results folder that is held and can be resumed, a server that
+ * was probed, workers that are ready, and `run.json` before and after.
+ *
+ * @module
+ */
+
+import type { Host } from "../host.ts";
+import type { Judgement } from "../load/runner.ts";
+import { openRunDir, type RunDir } from "../results/run_dir.ts";
+import type { ExperimentKind } from "../results/schema.ts";
+import type { CellContext } from "./cell.ts";
+import type { OutputConfig, RunResult, Signals } from "./config.ts";
+import { collectWarnings, type RunListener } from "./listener.ts";
+import { requestMaker, type TextSeeds } from "./requests.ts";
+import { runConfig } from "./run_config.ts";
+import { openSession, type Session, type TargetConfig } from "./session.ts";
+
+/** What the frame needs of an experiment's settings. */
+export interface ExperimentConfig {
+  readonly target: TargetConfig;
+  readonly output: OutputConfig;
+  readonly workers: number;
+  readonly seed?: string;
+  /** Lets the working set of an earlier run with the same seed count as warm. */
+  readonly reuseCache: boolean;
+  readonly judgement: Judgement;
+}
+
+/**
+ * Opens everything, lets `body` measure, and closes everything, whatever happens.
+ *
+ * @param body Sends the requests; resolves to true if a signal cut it short. Its rows are on disk
+ *   as soon as they are known.
+ * @throws {KvmarkError} `usage`, `io` or `unreachable` before the first request; whatever `body`
+ *   throws.
+ */
+export async function runExperiment(
+  host: Host,
+  experiment: ExperimentKind,
+  config: ExperimentConfig,
+  outer: RunListener,
+  signals: Signals,
+  body: (context: CellContext) => Promise<boolean>,
+): Promise<RunResult> {
+  const listener = collectWarnings(outer);
+  const { output } = config;
+  const runDir = await openRunDir({
+    files: host.files,
+    clock: host.clock,
+    dir: output.dir,
+    experiment,
+    pid: host.pid,
+    forceRestart: output.forceRestart,
+    version: output.version,
+    tryLock: (path) => host.tryLock(path),
+  });
+  let session: Session | undefined;
+  try {
+    const { notes } = await runDir.begin(output.identity);
+    for (const note of notes) listener.note(note);
+    await runDir.writeRunCommand(output.argv);
+    session = await openSession(host, config.target, config.workers, listener);
+    const about = () => runConfig(experiment, session!, output, listener.warnings, host);
+    await runDir.writeRunJson(about());
+    const interrupted = await body({
+      host,
+      session,
+      runDir,
+      listener,
+      judgement: config.judgement,
+      requests: requestMaker(session, textSeeds(config, runDir)),
+      ...signals,
+    });
+    await runDir.writeRunJson(about());
+    return { rows: runDir.finishedRows(), interrupted, warnings: listener.warnings };
+  } finally {
+    await session?.close();
+    await runDir.close();
+  }
+}
+
+/** The working set's text survives a resume; unique text never does. */
+function textSeeds(config: ExperimentConfig, runDir: RunDir): TextSeeds {
+  const attemptSeed = `${runDir.runSeed}/${runDir.attempt}/${crypto.randomUUID()}`;
+  const runSeed = config.reuseCache ? `seed ${config.seed ?? ""}` : runDir.runSeed;
+  const idPrefix = runDir.attempt > 1 ? `a${runDir.attempt}_` : "";
+  return { runSeed, attemptSeed, idPrefix };
+}

@@ -1,0 +1,168 @@
+/**
+ * A sweep: cells one after the other, each with its working set warmed, driven by the same policy,
+ * judged and written in the same way. Cache-rate and working-set differ only in their cells.
+ *
+ * @module
+ */
+
+import { KvmarkError } from "../errors.ts";
+import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
+import { planPrompt, promptCount } from "../prompt/working_set.ts";
+import type { SummaryRow } from "../results/schema.ts";
+import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
+import type { LoadConfig } from "./config.ts";
+import type { CellPosition } from "./listener.ts";
+import { summaryRow } from "./rows.ts";
+import type { Session } from "./session.ts";
+import { judgeCell } from "./verdict.ts";
+
+/** One point of a sweep. */
+export interface SweepCell {
+  /** Name of the cell in `progress.json`. */
+  readonly cellId: string;
+  /** For people: `8,000 tokens at 50 %`. */
+  readonly title: string;
+  readonly contextSizeTokens: number;
+  /** Tokens in the pool of prompts. */
+  readonly poolTokens: number;
+  /** The same, where it is a coordinate of the result. */
+  readonly workingSetTokens?: number;
+  readonly hitRatePercent: number;
+  /**
+   * The working set is warmed before a cell whose key differs from the key of the cell before;
+   * `undefined` warms it before each period.
+   */
+  readonly warmKey?: string;
+  /** Where it is the same as that of the cell before, the search starts at that cell's peak. */
+  readonly peakKey: string;
+  /** Requests that each period sends at least. */
+  readonly minRequests?: number;
+}
+
+/** Runs the cells that are not finished yet. Resolves to true if a signal cut it short. */
+export async function runSweep(
+  context: CellContext,
+  config: LoadConfig,
+  cells: readonly SweepCell[],
+): Promise<boolean> {
+  const { runDir, listener, session } = context;
+  for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
+  let warmed: string | undefined;
+  let previous: { readonly key: string; readonly concurrency: number } | undefined;
+  for (const [index, cell] of cells.entries()) {
+    const plan = planCell(config, session, cell, previous);
+    if (runDir.isFinished(cell.cellId)) continue;
+    const position: CellPosition = {
+      cellId: cell.cellId,
+      title: cell.title,
+      index: index + 1,
+      count: cells.length,
+    };
+    listener.cellStarted?.(position);
+    if (cell.warmKey !== undefined && cell.warmKey !== warmed) {
+      if ((await warmUp(context, plan)).interrupted) return true;
+      warmed = cell.warmKey;
+    }
+    const result = await runCell(context, plan);
+    if (result.interrupted) return true;
+    const { withinLimits, concurrency } = result.peak;
+    previous = withinLimits && concurrency !== undefined
+      ? { key: cell.peakKey, concurrency }
+      : undefined;
+    const row = cellRow(context, config, cell, plan, result);
+    await runDir.finishCell(cell.cellId, row, { redo: (result.summary?.succeeded ?? 0) === 0 });
+    listener.cellFinished?.(position, row);
+  }
+  return false;
+}
+
+function planCell(
+  config: LoadConfig,
+  session: Session,
+  cell: SweepCell,
+  previous: { readonly key: string; readonly concurrency: number } | undefined,
+): CellPlan {
+  const { contextSizeTokens, hitRatePercent, workingSetTokens, minRequests } = cell;
+  const facts = session.facts[0]!;
+  const shape = planPrompt({
+    contextSizeTokens,
+    hitRatePercent,
+    chunkTokens: config.chunkTokens,
+    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+    overhead: session.overhead,
+  });
+  return {
+    cellId: cell.cellId,
+    contextSizeTokens,
+    ...(workingSetTokens === undefined ? {} : { workingSetTokens }),
+    hitRatePercent,
+    shape,
+    promptCount: promptCount(cell.poolTokens, contextSizeTokens),
+    accessOrder: config.accessOrder,
+    orderSeed: config.seed ?? crypto.randomUUID(),
+    outputTokens: config.outputTokens,
+    policy: policyOf(config, previous?.key === cell.peakKey ? previous.concurrency : undefined),
+    warmEachPeriod: cell.warmKey === undefined,
+    initConcurrency: config.initConcurrency,
+    ...(minRequests === undefined ? {} : { minRequests }),
+  };
+}
+
+/** @throws {KvmarkError} `usage`, if the server takes no prompt of this size. */
+function requireFits(session: Session, config: LoadConfig, contextSizeTokens: number): void {
+  const { outputTokens } = config;
+  const limit = session.facts[0]!.maxContextTokens;
+  if (limit === undefined || contextSizeTokens + outputTokens <= limit) return;
+  throw new KvmarkError(
+    "usage",
+    `A context of ${contextSizeTokens} tokens and ${outputTokens} output tokens exceed ` +
+      `the ${limit} tokens that the server takes`,
+    {
+      hint: `use --context-sizes of at most ${limit - outputTokens}, ` +
+        "or start the server with a longer context",
+    },
+  );
+}
+
+/** The policy of `--mode`. */
+function policyOf(config: LoadConfig, previousPeak: number | undefined): Policy {
+  if (config.mode === "fixed") {
+    return fixedPolicy({
+      levels: config.fixedConcurrencyLevels,
+      durationMs: config.rampDurationMs,
+      retries: config.retries,
+      limits: config.limits,
+    });
+  }
+  return rampPolicy({ ...config, ...(previousPeak === undefined ? {} : { previousPeak }) });
+}
+
+function cellRow(
+  context: CellContext,
+  config: LoadConfig,
+  cell: SweepCell,
+  plan: CellPlan,
+  result: CellResult,
+): SummaryRow {
+  const { session, listener } = context;
+  const { summary, peak } = result;
+  const verdict = judgeCell(session, plan, summary, {
+    chunkTokens: config.chunkTokens,
+    workingSetTokens: cell.poolTokens,
+  });
+  for (const note of verdict.notes) listener.note(note);
+  if (verdict.verdict === "differs") listener.warning(`${plan.cellId}: ${verdict.cause}`);
+  if (summary?.clientLimited) {
+    listener.warning(
+      `${plan.cellId}: the client may be the limit: ${summary.clientLimitedReasons[0]}`,
+    );
+  }
+  const { maxTtftMs } = config.limits;
+  return summaryRow(plan, summary, {
+    model: session.model,
+    peakReason: peak.reason,
+    ttftMetric: config.ttftMetric,
+    ...(maxTtftMs === undefined ? {} : { ttftLimitMs: maxTtftMs }),
+    verdict,
+  });
+}
