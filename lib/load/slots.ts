@@ -91,11 +91,19 @@ export class Slots {
   start(message: Start): void {
     this.#start = message;
     this.#active = this.#slots.length;
-    this.#host.after(Math.max(0, message.startAtMs - this.#host.nowMs()), () => {
+    this.#at(message.startAtMs, () => {
       for (const slot of this.#slots) this.#fill(slot, message.startAtMs);
       this.#host.filled();
     });
     if (message.deadlineAtMs !== undefined) this.#watchDeadline(message.deadlineAtMs);
+  }
+
+  /** Never early: timers take whole milliseconds, and what is sent before the start counts nowhere. */
+  #at(atMs: number, callback: () => void): void {
+    this.#host.after(Math.max(0, atMs - this.#host.nowMs()), () => {
+      if (this.#host.nowMs() < atMs) this.#at(atMs, callback);
+      else callback();
+    });
   }
 
   #watchDeadline(deadlineAtMs: number): void {

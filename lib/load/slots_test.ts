@@ -13,6 +13,8 @@ import { Slots, type SlotsHost } from "./slots.ts";
 /** A world of scripted time: every request takes as long as its id says, timers fire when due. */
 class ScriptedHost implements SlotsHost {
   now = 0;
+  /** Timers fire this much too early, as those of a runtime with whole milliseconds may. */
+  earlyMs = 0;
   inFlight = 0;
   most = 0;
   readonly sent: { id: string; dueAtMs: number; atMs: number; signal: AbortSignal }[] = [];
@@ -28,7 +30,8 @@ class ScriptedHost implements SlotsHost {
   }
 
   after(ms: number, callback: () => void): () => void {
-    const timer = { atMs: this.now + ms, callback };
+    const early = Math.max(Math.min(ms, 0.25), ms - this.earlyMs);
+    const timer = { atMs: this.now + early, callback };
     this.#timers.push(timer);
     return () => {
       this.#timers = this.#timers.filter((other) => other !== timer);
@@ -94,8 +97,9 @@ interface Scene {
   add(requests: readonly [string, number][], exhausted?: boolean): void;
 }
 
-function scene(slotCount: number, start: Partial<Start>): Scene {
+function scene(slotCount: number, start: Partial<Start>, earlyMs = 0): Scene {
   const host = new ScriptedHost();
+  host.earlyMs = earlyMs;
   const shared = new SharedArrayBuffer(SHARED_BYTES);
   let unsent: readonly string[] | undefined;
   const slots = new Slots({ type: "load", period: 1, slots: slotCount, shared }, host, (ids) => {
@@ -140,6 +144,13 @@ Deno.test("Slots launch at the start, refill at each end, and stop at the deadli
     ...Array(6).fill(false),
   ]);
   assert.equal(unsent()?.length, 22);
+});
+
+Deno.test("Slots launch nothing before the start, even if the timer fires early", async () => {
+  const { host, add } = scene(2, {}, 0.75);
+  add(numbered(2, 30), true);
+  await host.until(1000);
+  assert.deepEqual(host.sent.map(({ atMs }) => atMs), [10, 10]);
 });
 
 Deno.test("Slots launch nothing at or after the deadline, even if a slot is free then", async () => {
