@@ -7,7 +7,8 @@
 import { KvmarkError } from "../lib/errors.ts";
 import type { RunResult, Signals } from "../lib/experiments/config.ts";
 import type { Host } from "../lib/host.ts";
-import type { ExperimentKind } from "../lib/results/schema.ts";
+import type { ExperimentKind, SummaryRow } from "../lib/results/schema.ts";
+import { type BriefLabels, briefText } from "./_brief.ts";
 import { resultTable } from "./_result_table.ts";
 
 /** How the result is given. */
@@ -17,6 +18,8 @@ export interface FinishOptions {
   readonly json: boolean;
   readonly skipGraphs: boolean;
   readonly requireVerified: boolean;
+  /** Given with `--brief`. */
+  readonly briefly?: Omit<BriefLabels, "dir">;
 }
 
 /** Writes the pages and prints the result. @throws {KvmarkError} For every exit code but 0. */
@@ -28,6 +31,8 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
   if (options.json) {
     const report = { experiment, rows, warnings, output_dir: dir, index: page ?? null };
     host.stdout.write(`${JSON.stringify(report)}\n`);
+  } else if (options.briefly !== undefined) {
+    host.stdout.write(briefText(rows, { ...options.briefly, dir }));
   } else if (rows.length > 0) {
     const columns = host.stdout.isTerminal ? host.stdout.columns() : Infinity;
     host.stdout.write(resultTable(rows, columns));
@@ -38,12 +43,7 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
       hint: "run the same command again to go on",
     });
   }
-  if (rows.length > 0 && rows.every((row) => (row.total_requests ?? 0) === 0)) {
-    const kinds = new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind));
-    throw new KvmarkError("failed", `No request succeeded (${[...kinds].join("; ")})`, {
-      hint: `see the error columns in ${dir}, and the log of the server`,
-    });
-  }
+  requireSuccess(rows, dir);
   // From the rows, so that the cells of an earlier attempt count too.
   const differing = rows.filter((row) => row.hit_rate_verdict === "differs").length;
   if (options.requireVerified && differing > 0) {
@@ -53,6 +53,21 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
       { hint: "the column hit_rate_cause says what is likely" },
     );
   }
+}
+
+/** @throws {KvmarkError} `failed`, if there is nothing to show for the run. */
+function requireSuccess(rows: readonly SummaryRow[], dir: string): void {
+  if (rows.length === 0 || rows.some((row) => (row.total_requests ?? 0) > 0)) return;
+  if (rows.every((row) => (row.failed_requests ?? 0) === 0)) {
+    throw new KvmarkError("failed", "No request was counted, and none failed", {
+      hint: "give a longer --ramp-duration; --strict-time-window only counts requests that start " +
+        "and end inside a period",
+    });
+  }
+  const kinds = new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind));
+  throw new KvmarkError("failed", `No request succeeded (${[...kinds].join("; ")})`, {
+    hint: `see the error columns in ${dir}, and the log of the server`,
+  });
 }
 
 async function writePages(host: Host, dir: string): Promise<string> {

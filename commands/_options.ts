@@ -71,6 +71,17 @@ export function oneOf<const Words extends readonly [string, ...string[]]>(...wor
   return v.picklist(words, `must be one of ${words.join(", ")}`);
 }
 
+/** `--mode`; says what became of the mode that the Python suite had last. */
+export function modeOption() {
+  return v.picklist(
+    ["ramp", "fixed"],
+    ({ input }) =>
+      input === "sustained"
+        ? "sustained is not a mode here: ramp searches the highest level that meets the limits"
+        : "must be one of ramp, fixed",
+  );
+}
+
 /** Checks options. @throws {KvmarkError} `usage`, with every problem. */
 export function checkOptions<Schema extends v.GenericSchema>(
   schema: Schema,

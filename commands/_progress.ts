@@ -9,6 +9,8 @@ import type { CellPosition, RunListener } from "../lib/experiments/listener.ts";
 import type { Host } from "../lib/host.ts";
 import type { Decision, PlannedPeriod } from "../lib/load/controller.ts";
 import type { RunPeriod } from "../lib/load/runner.ts";
+import { promptTokens, ttftMs } from "../lib/metrics/durations.ts";
+import { percentile, sortedCopy } from "../lib/metrics/intervals.ts";
 import type { RequestRecord } from "../lib/record.ts";
 import type { SummaryRow } from "../lib/results/schema.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../lib/units.ts";
@@ -17,6 +19,8 @@ import { formatCount, formatMs, formatPercent, formatShort } from "../lib/units.
 export interface ProgressOptions {
   /** Only warnings. */
   readonly quiet: boolean;
+  /** One line for each request. */
+  readonly verbose?: boolean;
   readonly ttftLimitMs?: number;
 }
 
@@ -32,8 +36,7 @@ class Progress implements RunListener, Disposable {
   #cell: CellPosition | undefined;
   #bar: SingleBar | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
-  #done = 0;
-  #failed = 0;
+  #period: LivePeriod = newPeriod(0);
 
   constructor(host: Host, options: ProgressOptions) {
     this.#host = host;
@@ -57,7 +60,7 @@ class Progress implements RunListener, Disposable {
   }
 
   warmUpStarted(prompts: number): void {
-    this.#begin(`warm-up, ${formatCount(prompts)} prompts`, undefined);
+    this.#begin(`warm-up, ${formatCount(prompts)} prompts`, { of: prompts });
   }
 
   warmUpFinished(prompts: number, failed: number, elapsedMs: number): void {
@@ -67,12 +70,14 @@ class Progress implements RunListener, Disposable {
   }
 
   periodStarted(planned: PlannedPeriod): void {
-    this.#begin(`${planned.periodId}, concurrency ${planned.concurrency}`, planned.durationMs);
+    const { periodId, durationMs, concurrency } = planned;
+    const cell = this.#cell === undefined ? "" : `${this.#cell.index}/${this.#cell.count} `;
+    this.#begin(`${cell}${periodId}`, { durationMs, concurrency });
   }
 
   record(record: RequestRecord): void {
-    this.#done++;
-    if (record.failure !== undefined) this.#failed++;
+    addTo(this.#period, record);
+    if (this.#options.verbose) this.#line(`    ${requestText(record)}`);
   }
 
   periodFinished({ planned, summary, observation }: RunPeriod, next: Decision): void {
@@ -114,23 +119,24 @@ class Progress implements RunListener, Disposable {
     this.#host.stderr.write(`${text}\n`);
   }
 
-  #begin(title: string, durationMs: number | undefined): void {
-    [this.#done, this.#failed] = [0, 0];
-    if (!this.#host.stderr.isTerminal || this.#options.quiet) return;
-    const startAtMs = this.#host.clock.nowMs();
+  #begin(title: string, plan: BarPlan): void {
+    this.#period = newPeriod(this.#host.clock.nowMs());
+    if (!this.#host.stderr.isTerminal || this.#options.quiet || this.#options.verbose) return;
     const bar = new SingleBar({
-      format: "  {title} [{bar}] {done} done{failed}",
+      format: "  {title} [{bar}] {live}",
       clearOnComplete: true,
       hideCursor: true,
-      barsize: 24,
+      barsize: 16,
       fps: 5,
     });
-    bar.start(durationMs ?? 1, 0, { title, done: 0, failed: "" });
+    bar.start(plan.of ?? plan.durationMs ?? 1, 0, { title, live: "" });
     this.#bar = bar;
     this.#timer = setInterval(() => {
-      const elapsedMs = this.#host.clock.nowMs() - startAtMs;
-      const failed = this.#failed > 0 ? `, ${this.#failed} failed` : "";
-      bar.update(Math.min(elapsedMs, durationMs ?? 0), { done: this.#done, failed });
+      const elapsedMs = this.#host.clock.nowMs() - this.#period.startAtMs;
+      const done = this.#period.done + this.#period.failed;
+      bar.update(plan.of === undefined ? Math.min(elapsedMs, plan.durationMs ?? 0) : done, {
+        live: liveText(this.#period, elapsedMs, plan.concurrency, this.#options.ttftLimitMs),
+      });
     }, 200);
   }
 
@@ -139,4 +145,63 @@ class Progress implements RunListener, Disposable {
     this.#bar?.stop();
     this.#bar = undefined;
   }
+}
+
+/** How far a bar goes: to a time, or to a number of requests. */
+interface BarPlan {
+  readonly of?: number;
+  readonly durationMs?: number | undefined;
+  readonly concurrency?: number;
+}
+
+/** What is known of the requests of the period that runs. */
+interface LivePeriod {
+  readonly startAtMs: number;
+  done: number;
+  failed: number;
+  promptTokens: number;
+  readonly ttftsMs: number[];
+}
+
+function newPeriod(startAtMs: number): LivePeriod {
+  return { startAtMs, done: 0, failed: 0, promptTokens: 0, ttftsMs: [] };
+}
+
+function addTo(period: LivePeriod, record: RequestRecord): void {
+  if (record.failure !== undefined) {
+    period.failed++;
+    return;
+  }
+  period.done++;
+  period.promptTokens += promptTokens(record);
+  const ttft = ttftMs(record);
+  if (ttft !== undefined) period.ttftsMs.push(ttft);
+}
+
+/** For the eye only: the rates of the finished requests so far. */
+function liveText(
+  period: LivePeriod,
+  elapsedMs: number,
+  concurrency: number | undefined,
+  limitMs: number | undefined,
+): string {
+  const p95 = percentile(sortedCopy(period.ttftsMs), 95);
+  const parts = [`${period.done} done`];
+  if (concurrency !== undefined) parts.push(`${concurrency} in flight`);
+  if (p95 !== undefined) {
+    parts.push(`p95 ${formatMs(p95)}${limitMs === undefined ? "" : `/${formatMs(limitMs)}`}`);
+  }
+  if (period.done > 0) {
+    parts.push(`${formatShort(period.promptTokens / elapsedMs * 1000)} tok/s`);
+  }
+  if (period.failed > 0) parts.push(`${period.failed} failed`);
+  return parts.join(", ");
+}
+
+function requestText(record: RequestRecord): string {
+  const { usage, failure } = record;
+  if (failure !== undefined) return `${record.requestId}: ${failure.kind}: ${failure.message}`;
+  return `${record.requestId}: TTFT ${formatMs(ttftMs(record))}, ` +
+    `${formatCount(usage?.cachedTokens)} of ${formatCount(promptTokens(record))} tokens cached, ` +
+    `${formatCount(record.outputTokens)} out`;
 }

@@ -16,6 +16,7 @@ import {
   checkOptions,
   defaultWorkers,
   duration,
+  modeOption,
   oneOf,
   positive,
   TARGET_OPTIONS,
@@ -43,7 +44,7 @@ const OPTIONS = v.object({
   contextSizes: v.array(tokens(16)),
   workingSetSize: tokens(1),
   cacheHitRates: v.array(whole(0, 100)),
-  mode: oneOf("ramp", "fixed"),
+  mode: modeOption(),
   fixedConcurrencyLevels: v.optional(v.array(whole(1)), []),
   outputTokens: whole(1),
   maxTtft: v.optional(positive()),
@@ -72,6 +73,7 @@ const OPTIONS = v.object({
   dryRun: v.optional(v.boolean(), false),
   json: v.optional(v.boolean(), false),
   brief: v.optional(v.boolean(), false),
+  verbose: v.optional(v.boolean(), false),
 });
 type Options = v.InferOutput<typeof OPTIONS>;
 
@@ -131,8 +133,8 @@ function addRunOptions(command: Command<any, any, any>): void {
     .option("--require-verified", "exit 6 if a hit rate was not the one intended")
     .option("--dry-run", "print the plan and stop")
     .option("--json", "one JSON object on stdout")
-    .option("--brief", "only warnings on stderr")
-    .option("--verbose", "accepted for old command lines; has no effect")
+    .option("--brief", "only warnings on stderr, the Python suite's short lines on stdout")
+    .option("--verbose", "a line for each request on stderr")
     .option("--no-color", "accepted for old command lines; nothing is coloured");
 }
 
@@ -144,14 +146,28 @@ async function cacheRate(host: Host, raw: unknown): Promise<void> {
   const { maxTtftMs } = config.limits;
   using progress = progressListener(host, {
     quiet: options.brief,
+    verbose: options.verbose,
     ...(maxTtftMs === undefined ? {} : { ttftLimitMs: maxTtftMs }),
   });
   try {
     const result = await runCacheRate(host, config, progress, signals);
-    await finish(host, result, { ...options, experiment: "cache-rate", dir: options.outputDir });
+    await finish(host, result, {
+      ...options,
+      experiment: "cache-rate",
+      dir: options.outputDir,
+      ...(options.brief ? { briefly: briefLabels(config) } : {}),
+    });
   } finally {
     signals.release();
   }
+}
+
+function briefLabels(config: CacheRateConfig) {
+  return {
+    endpoint: config.target.endpoints.join(" "),
+    by: "cache_rate",
+    fixed: `working_set: ${config.workingSetTokens}`,
+  } as const;
 }
 
 function across(options: Options): string[] {
