@@ -76,7 +76,7 @@ export function parseCapture(text: string): Capture {
   let endAtMs: number | undefined;
   for (const [index, line] of text.split("\n").entries()) {
     if (line === "") continue;
-    const [, keyword = "", rest = ""] = /^(\S+) ?(.*)$/.exec(line) ?? [];
+    const [, keyword = "", rest = ""] = /^(\S+) ?(.*)$/s.exec(line) ?? [];
     if (keyword === "#") comments.push(rest);
     else if (keyword === "request") request = splitRequest(rest);
     else if (keyword === "request-body") requestBody = JSON.parse(rest);

@@ -22,6 +22,12 @@ Deno.test("parseCapture() gives back what formatCapture() wrote, to the byte", (
   fc.assert(fc.property(captures, (capture) => {
     assert.deepEqual(parseCapture(formatCapture(capture)), capture);
   }));
+  // U+2028 ends a line for a regular expression, and not for JSON.
+  const separator: Capture = {
+    ...{ comments: [], method: "POST", path: "/", requestBody: "a\u2028b", status: 200 },
+    ...{ headers: {}, reads: [{ atMs: 0, bytes: new TextEncoder().encode("\u2029") }], endAtMs: 1 },
+  };
+  assert.deepEqual(parseCapture(formatCapture(separator)), separator);
 });
 
 Deno.test("formatCapture() keeps a read that ends inside a character", () => {
