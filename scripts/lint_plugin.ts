@@ -14,7 +14,8 @@ const MAX_FUNCTION_LINES = 60;
 /** Lines that a file may have. */
 const MAX_FILE_LINES = 400;
 
-const FOUNDATION = ["lib/record", "lib/errors", "lib/units", "lib/random", "lib/host"];
+const FOUNDATION = ["record", "errors", "units", "random", "host", "hugging_face"]
+  .map((name) => `lib/${name}`);
 const PARTS = ["prompt", "client", "server", "metrics", "results", "model"].map((n) => `lib/${n}`);
 const TOOLS = ["load", "tiers", "report", "sim"].map((name) => `lib/${name}`);
 

@@ -6,10 +6,9 @@
 
 import { Tokenizer } from "@huggingface/tokenizers";
 import { KvmarkError } from "../errors.ts";
+import { type HubOptions, isHubId } from "../hugging_face.ts";
 import {
   downloadTokenizer,
-  type HubOptions,
-  isHubId,
   readCachedTokenizer,
   readTokenizerDir,
   type TokenizerFiles,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { KvmarkError } from "../errors.ts";
-import { hubCacheDir, isHubId } from "./hugging_face.ts";
+import { hubCacheDir, isHubId } from "../hugging_face.ts";
 import { memoryFiles, unigramTokenizer } from "../../tests/support/tokenizers.ts";
 import { findTokenizer, loadTokenizerJson } from "./tokenizer.ts";
 
