@@ -16,11 +16,13 @@ export interface ClientLoadSources {
   readonly cpuMs: number;
   readonly wallMs: number;
   readonly receivedBytes: number;
+  /** Requests that were sent again, each time counted. */
+  readonly retries: number;
 }
 
 /**
  * The client's load in one period. `connectionsOpened` is never known: fetch does not tell whether
- * it opened a connection. Retries are always 0: nothing is sent twice.
+ * it opened a connection.
  */
 export function clientLoad(sources: ClientLoadSources): ClientLoad {
   const delays = dueToSent(sources.records, sources.concurrency);
@@ -35,7 +37,7 @@ export function clientLoad(sources: ClientLoadSources): ClientLoad {
     ...(max === undefined ? {} : { eventLoopLagMaxMs: max }),
     ...(sources.wallMs > 0 ? { cpuCores: sources.cpuMs / sources.wallMs } : {}),
     receivedBytes: sources.receivedBytes,
-    retries: 0,
+    retries: sources.retries,
   };
 }
 

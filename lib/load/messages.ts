@@ -31,6 +31,8 @@ export interface Load {
   readonly slots: number;
   /** Indices are those of {@linkcode SHARED}. */
   readonly shared: SharedArrayBuffer;
+  /** How often a request that failed may be sent again. @default {0} */
+  readonly retries?: number;
 }
 
 /** More requests for the stock. */
@@ -80,6 +82,8 @@ export interface Finished {
   readonly exchange: Exchange;
   /** First request of its slot. */
   readonly rampIn: boolean;
+  /** How often it was sent again; the exchange is that of the last time. */
+  readonly retries: number;
 }
 
 /** A worker's answer to `ping`. */

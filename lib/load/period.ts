@@ -32,6 +32,13 @@ export interface PeriodSpec {
   readonly minRequests?: number;
   /** Requests still in flight this long after launching stopped are given up (`timeout`). */
   readonly drainTimeoutMs?: number;
+  /**
+   * How often a request that failed in a way that may pass is sent again (`breaker.ts`). Its record
+   * is that of the last try, due when the pause before it was over; `client.retries` counts them.
+   *
+   * @default {0}
+   */
+  readonly retries?: number;
   /** Opens `concurrency` connections by GETs of this URL right before the clock starts. */
   readonly connectUrl?: string;
 }
@@ -79,6 +86,7 @@ export class Period {
   #finished: Finished[] = [];
   #decoding = false;
   #receivedBytes = 0;
+  #retries = 0;
   #stopAtMs: number | undefined;
   #interrupted = false;
   #ranDry = false;
@@ -167,7 +175,8 @@ export class Period {
   async #prepare(): Promise<void> {
     const { links } = this.#host;
     for (const { link, slots } of this.#shares) {
-      link.post({ type: "load", period: this.#id, slots, shared: this.#shared });
+      const { retries = 0 } = this.#spec;
+      link.post({ type: "load", period: this.#id, slots, shared: this.#shared, retries });
     }
     for (const url of this.#supply.fill()) await this.#host.prepare(url);
     const { connectUrl, concurrency } = this.#spec;
@@ -268,10 +277,11 @@ export class Period {
     this.#wake();
   }
 
-  #record({ exchange, rampIn }: Finished): void {
+  #record({ exchange, rampIn, retries }: Finished): void {
     const request = this.#supply.settle(exchange.requestId);
     if (request === undefined) return;
     this.#receivedBytes += exchange.bytes.length;
+    this.#retries += retries;
     const record = withoutKeys(toRecord(request, exchange, rampIn), this.#host.headers);
     this.#records.push(record);
     this.#control.onRecord?.(record);
@@ -292,7 +302,7 @@ export class Period {
       ? decidedAtMs
       : Math.max(decidedAtMs, records.at(-1)?.sentAtMs ?? decidedAtMs);
     const lags = [...this.#ended.values()];
-    const receivedBytes = this.#receivedBytes;
+    const sums = { receivedBytes: this.#receivedBytes, retries: this.#retries };
     return {
       cellId,
       periodId,
@@ -301,7 +311,7 @@ export class Period {
       stopAtMs,
       drainedAtMs: records.reduce((last, record) => Math.max(last, record.endAtMs), stopAtMs),
       records,
-      client: clientLoad({ records, concurrency, lags, cpuMs, wallMs, receivedBytes }),
+      client: clientLoad({ records, concurrency, lags, cpuMs, wallMs, ...sums }),
       interrupted: this.#interrupted,
     };
   }

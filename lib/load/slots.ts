@@ -7,6 +7,7 @@
  */
 
 import type { Exchange } from "../client/stream.ts";
+import { retryDelayMs } from "./breaker.ts";
 import {
   type Finished,
   type FromWorker,
@@ -40,6 +41,13 @@ interface Waiting {
   readonly dueAtMs: number;
 }
 
+/** A request that is sent again after a pause, unless launching is over by then. */
+interface Retry {
+  readonly slot: Slot;
+  readonly finished: Finished;
+  readonly cancel: () => void;
+}
+
 /** Finished exchanges wait this long for company before they are posted. */
 const POST_EVERY_MS = 20;
 /** A slot that fails twice in a row pauses, so that a dead server is not hammered: 50 ms … 1 s. */
@@ -54,6 +62,8 @@ export class Slots {
   readonly #slots: readonly Slot[];
   readonly #controller = new AbortController();
   readonly #pauses = new Map<Waiting, () => void>();
+  readonly #retries = new Set<Retry>();
+  readonly #mostRetries: number;
   #stock: WireRequest[] = [];
   #exhausted = false;
   #starved: Waiting[] = [];
@@ -74,6 +84,7 @@ export class Slots {
     this.period = load.period;
     this.#host = host;
     this.#shared = new Int32Array(load.shared);
+    this.#mostRetries = load.retries ?? 0;
     this.#slots = Array.from({ length: load.slots }, () => ({ sent: 0, failures: 0 }));
     this.#onEnd = onEnd;
   }
@@ -122,6 +133,12 @@ export class Slots {
     this.#starved = [];
     this.#pauses.clear();
     for (const _ of idle) this.#retire();
+    const retries = [...this.#retries];
+    this.#retries.clear();
+    for (const { slot, finished, cancel } of retries) {
+      cancel();
+      this.#settle(slot, finished);
+    }
   }
 
   /** Gives up what is in flight. */
@@ -172,11 +189,41 @@ export class Slots {
     slot.sent++;
     this.#launched++;
     if (this.#stock.length * 2 <= (this.#start?.stockTarget ?? 0)) this.#postSoon(0);
+    this.#send(slot, request, dueAtMs, { rampIn, retries: 0 });
+  }
+
+  #send(
+    slot: Slot,
+    request: WireRequest,
+    dueAtMs: number,
+    about: Omit<Finished, "exchange">,
+  ): void {
     this.#host.send(request, dueAtMs, this.#controller.signal).then((exchange) => {
-      this.#finished.push({ exchange, rampIn });
-      this.#postSoon(POST_EVERY_MS);
-      this.#refill(slot, exchange);
+      const finished = { exchange, ...about };
+      const begun = exchange.status === 200 && exchange.bytes.length > 0;
+      const { failure } = exchange;
+      const pauseMs = retryDelayMs(failure, about.retries + 1, this.#mostRetries, begun);
+      if (pauseMs === undefined || this.#isOver(exchange.endAtMs)) this.#settle(slot, finished);
+      else this.#sendLater(slot, request, finished, pauseMs);
     });
+  }
+
+  #sendLater(slot: Slot, request: WireRequest, finished: Finished, pauseMs: number): void {
+    const { exchange, rampIn, retries } = finished;
+    const cancel = this.#host.after(pauseMs, () => {
+      this.#retries.delete(retry);
+      const dueAtMs = exchange.endAtMs + pauseMs;
+      if (this.#isOver(dueAtMs)) this.#settle(slot, finished);
+      else this.#send(slot, request, dueAtMs, { rampIn, retries: retries + 1 });
+    });
+    const retry = { slot, finished, cancel };
+    this.#retries.add(retry);
+  }
+
+  #settle(slot: Slot, finished: Finished): void {
+    this.#finished.push(finished);
+    this.#postSoon(POST_EVERY_MS);
+    this.#refill(slot, finished.exchange);
   }
 
   #refill(slot: Slot, exchange: Exchange): void {

@@ -58,10 +58,16 @@ class ScriptedHost implements SlotsHost {
           bytes: new Uint8Array(),
           readEnds: new Uint32Array(),
           readAtMs: new Float64Array(),
-          ...(id.startsWith("bad") ? refused : {}),
+          ...(id.startsWith("bad") && !this.#isMended(id) ? refused : {}),
         });
       })
     );
+  }
+
+  /** `bad_2` fails twice. */
+  #isMended(id: string): boolean {
+    const times = Number(/^bad.*_(\d+)$/.exec(id)?.[1] ?? Infinity);
+    return this.sent.filter((one) => one.id === id).length > times;
   }
 
   /** Lets time go by. */
@@ -97,15 +103,25 @@ interface Scene {
   add(requests: readonly [string, number][], exhausted?: boolean): void;
 }
 
-function scene(slotCount: number, start: Partial<Start>, earlyMs = 0): Scene {
+interface Settings {
+  readonly earlyMs?: number;
+  readonly retries?: number;
+}
+
+function scene(slotCount: number, start: Partial<Start>, settings: Settings = {}): Scene {
   const host = new ScriptedHost();
-  host.earlyMs = earlyMs;
+  host.earlyMs = settings.earlyMs ?? 0;
+  const { retries = 0 } = settings;
   const shared = new SharedArrayBuffer(SHARED_BYTES);
   let unsent: readonly string[] | undefined;
-  const slots = new Slots({ type: "load", period: 1, slots: slotCount, shared }, host, (ids) => {
-    assert.equal(unsent, undefined, "ended once");
-    unsent = ids;
-  });
+  const slots = new Slots(
+    { type: "load", period: 1, slots: slotCount, shared, retries },
+    host,
+    (ids) => {
+      assert.equal(unsent, undefined, "ended once");
+      unsent = ids;
+    },
+  );
   const add: Scene["add"] = (requests, exhausted = false) =>
     slots.add({
       type: "requests",
@@ -147,7 +163,7 @@ Deno.test("Slots launch at the start, refill at each end, and stop at the deadli
 });
 
 Deno.test("Slots launch nothing before the start, even if the timer fires early", async () => {
-  const { host, add } = scene(2, {}, 0.75);
+  const { host, add } = scene(2, {}, { earlyMs: 0.75 });
   add(numbered(2, 30), true);
   await host.until(1000);
   assert.deepEqual(host.sent.map(({ atMs }) => atMs), [10, 10]);
@@ -216,6 +232,49 @@ Deno.test("Slots pause after two failures in a row, longer each time, due when t
   await host.until(10_000);
   assert.deepEqual(host.sent.map(({ atMs }) => atMs), [10, 11, 62, 163, 364, 365, 366]);
   assert.deepEqual(host.sent.map(({ dueAtMs }) => dueAtMs), [10, 11, 62, 163, 364, 365, 366]);
+});
+
+Deno.test("Slots send a failed request again after a pause, as often as allowed, and count it", async () => {
+  const { host, add, flags } = scene(1, {}, { retries: 2 });
+  add([["bad_1", 10], ["bad_9", 10], ["good", 10]], true);
+  await host.until(10_000);
+  // Pauses of 250 and 500 ms.
+  assert.deepEqual(host.sent.map(({ id, dueAtMs, atMs }) => [id, dueAtMs, atMs]), [
+    ["bad_1", 10, 10],
+    ["bad_1", 270, 270],
+    ["bad_9", 280, 280],
+    ["bad_9", 540, 540],
+    ["bad_9", 1050, 1050],
+    ["good", 1060, 1060],
+  ]);
+  assert.deepEqual(
+    host.finished().map(({ exchange, retries, rampIn }) => [
+      exchange.requestId,
+      exchange.failure?.kind,
+      retries,
+      rampIn,
+    ]),
+    [["bad_1", undefined, 1, true], ["bad_9", "connect", 2, false], ["good", undefined, 0, false]],
+  );
+  assert.equal(Atomics.load(flags, SHARED.launched), 3, "a retry is no further request");
+});
+
+Deno.test("Slots give a pausing retry up when launching is over: the failure is the record", async () => {
+  for (const end of ["stop", "giveUp", "deadline", "flag"] as const) {
+    const deadline = end === "deadline" ? { deadlineAtMs: 100 } : {};
+    const { host, add, slots, flags, unsent } = scene(2, deadline, { retries: 5 });
+    add([["bad_9", 10], ["bad_8", 20]]);
+    await host.until(50);
+    assert.equal(host.finished().length, 0);
+    if (end === "stop") slots.stop();
+    else if (end === "giveUp") slots.giveUp("aborted");
+    else if (end === "flag") Atomics.store(flags, SHARED.stopped, 1);
+    await host.until(5000);
+    assert.deepEqual(host.finished().map(({ exchange }) => exchange.requestId), ["bad_9", "bad_8"]);
+    assert.ok(host.finished().every(({ exchange }) => exchange.failure !== undefined), end);
+    assert.deepEqual(unsent(), [], end);
+    assert.equal(host.sent.length, 2, end);
+  }
 });
 
 Deno.test("Slots stop waiting and pausing when they are told to", async () => {

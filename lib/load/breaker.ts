@@ -1,0 +1,112 @@
+/**
+ * When to stop asking a server that fails, and whether to ask again.
+ *
+ * Both are pure: they see outcomes and say what to do, and never a clock or a socket.
+ *
+ * @module
+ */
+
+import type { Failure, FailureKind } from "../record.ts";
+
+/** Settings of {@linkcode Breaker}. */
+export interface BreakerLimits {
+  /** Failures in a row, over all slots, after which the period ends. */
+  readonly maxConsecutiveErrors: number;
+  /** Requests in flight: every slot must have failed twice before the breaker opens. */
+  readonly concurrency: number;
+}
+
+/**
+ * Counts failures in a row. Once open it stays open: what a server does after that belongs to
+ * another period.
+ */
+export class Breaker {
+  readonly #most: number;
+  #consecutive = 0;
+  #last: Failure | undefined;
+  #open = false;
+
+  constructor({ maxConsecutiveErrors, concurrency }: BreakerLimits) {
+    this.#most = Math.max(maxConsecutiveErrors, 2 * concurrency);
+  }
+
+  /** Takes the end of a request. @param failure Undefined for a success. */
+  record(failure: Failure | undefined): void {
+    // What was given up by the run itself says nothing about the server.
+    if (failure?.kind === "aborted") return;
+    this.#consecutive = failure === undefined ? 0 : this.#consecutive + 1;
+    if (failure !== undefined) this.#last = failure;
+    this.#open ||= this.#consecutive >= this.#most;
+  }
+
+  /** True if no request is to be sent any more. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Why it is open, for people: `20 requests in a row failed (connect: refused)`. */
+  get reason(): string | undefined {
+    if (!this.#open || this.#last === undefined) return undefined;
+    return `${this.#most} requests in a row failed (${this.#last.kind}: ${this.#last.message})`;
+  }
+}
+
+/** Failures that may pass by themselves; the others say no again, or were not the server's. */
+const PASSING: ReadonlySet<FailureKind> = new Set(["connect", "disconnect", "timeout"]);
+const PASSING_STATUS: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
+const FIRST_DELAY_MS = 250;
+const LONGEST_DELAY_MS = 30_000;
+
+/**
+ * How long to wait before a request is sent again; `undefined` if it is not.
+ *
+ * The delay doubles from a quarter of a second to half a minute, and is never shorter than what
+ * the server asked for in Retry-After. A request of which content was already read is not sent
+ * again: its prompt is in the cache by now, and a second try would measure that.
+ *
+ * @param attempt Tries so far, 1 after the first one.
+ * @param retries `--retries`.
+ * @param hadContent True if the answer had begun.
+ * @example
+ * ```ts
+ * import { retryDelayMs } from "./breaker.ts";
+ * const failure = { kind: "http_status", message: "HTTP 429", status: 429, retryAfterMs: 1000 };
+ * console.log(retryDelayMs(failure as never, 1, 2, false)); // 1000
+ * ```
+ */
+export function retryDelayMs(
+  failure: Failure | undefined,
+  attempt: number,
+  retries: number,
+  hadContent: boolean,
+): number | undefined {
+  if (failure === undefined || attempt > retries || hadContent) return undefined;
+  const passes = PASSING.has(failure.kind) ||
+    (failure.kind === "http_status" && PASSING_STATUS.has(failure.status ?? 0));
+  if (!passes) return undefined;
+  const backOffMs = FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 16);
+  return Math.max(Math.min(backOffMs, LONGEST_DELAY_MS), failure.retryAfterMs ?? 0);
+}
+
+/** Requests of a cell or a run, counted. */
+export interface SuccessCount {
+  readonly succeeded: number;
+  readonly failed: number;
+}
+
+/**
+ * What is wrong with a share of successes; `undefined` if nothing is.
+ *
+ * @param minSuccessPercent `--min-success`. Nothing at all is always too little.
+ */
+export function successProblem(
+  { succeeded, failed }: SuccessCount,
+  minSuccessPercent: number,
+): string | undefined {
+  const all = succeeded + failed;
+  if (all === 0 || succeeded === 0) return "no request succeeded";
+  const percent = succeeded / all * 100;
+  if (percent >= minSuccessPercent) return undefined;
+  return `${succeeded} of ${all} requests succeeded (${percent.toFixed(1)} %), ` +
+    `less than --min-success ${minSuccessPercent}`;
+}
