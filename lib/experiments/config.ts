@@ -38,6 +38,8 @@ export interface OutputConfig {
   readonly argv: readonly string[];
   /** Option names and values that change results; a change of one cannot be resumed. */
   readonly identity: Readonly<Record<string, unknown>>;
+  /** `--kv-bytes-per-token`: kept in `run.json`, for sizes in bytes. */
+  readonly kvBytesPerToken?: number;
 }
 
 /** What a run came to. */

@@ -43,5 +43,9 @@ export function runConfig(
     ],
     warnings,
     ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+    ...(output.kvBytesPerToken === undefined ? {} : {
+      kvBytesPerToken: output.kvBytesPerToken,
+      kvBytesPerTokenSource: "--kv-bytes-per-token",
+    }),
   };
 }

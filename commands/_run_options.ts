@@ -1,0 +1,135 @@
+/**
+ * Options that every experiment has: how prompts are made and sent, where the run is kept, how its
+ * result is given; and the way from a checked command line to a finished run.
+ *
+ * @module
+ */
+
+import type { Command } from "@commander-js/extra-typings";
+import * as v from "valibot";
+import type { OutputConfig, RunResult, Signals } from "../lib/experiments/config.ts";
+import type { RunListener } from "../lib/experiments/listener.ts";
+import type { Host } from "../lib/host.ts";
+import { finish, type FinishOptions, runSignals } from "./_finish.ts";
+import { addServerOptions, TARGET_OPTIONS, whole } from "./_options.ts";
+import { progressListener } from "./_progress.ts";
+import { VERSION } from "./_version.ts";
+
+/** Checks of the options of {@linkcode addRunOptions}. */
+export const RUN_OPTIONS = {
+  ...TARGET_OPTIONS,
+  seed: v.optional(v.string()),
+  reuseCache: v.optional(v.boolean(), false),
+  kvBytesPerToken: v.optional(whole(1)),
+  workers: v.optional(whole(1, 256)),
+  outputDir: v.string(),
+  skipGraphs: v.optional(v.boolean(), false),
+  forceRestart: v.optional(v.boolean(), false),
+  requireVerified: v.optional(v.boolean(), false),
+  dryRun: v.optional(v.boolean(), false),
+  json: v.optional(v.boolean(), false),
+  brief: v.optional(v.boolean(), false),
+  verbose: v.optional(v.boolean(), false),
+};
+
+/** Values of {@linkcode RUN_OPTIONS}. */
+export type RunOptions = v.InferOutput<v.ObjectSchema<typeof RUN_OPTIONS, undefined>>;
+
+/** Adds the server's options and those of every run. @param outputDir Default of `--output-dir`. */
+// deno-lint-ignore no-explicit-any
+export function addRunOptions(command: Command<any, any, any>, outputDir: string): void {
+  addServerOptions(command);
+  command
+    .option("--prompt-format <name>", "text or token-ids", "text")
+    .option("--tokenizer <path|id>", "tokenizer.json, folder or hub id; found by itself if absent")
+    .option("--endpoint-selection <name>", "round-robin or pinned (by prompt)", "round-robin")
+    .option("--timeout <s>", "give a request up after this time", "600")
+    .option("--seed <text>", "repeat the sequence of choices")
+    .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
+    .option("--kv-bytes-per-token <n>", "for sizes in bytes: in the plan and in the report")
+    .option("--kv-cache-quantization <n>", "accepted for old command lines; has no effect")
+    .option("--workers <n>", "sending threads; one per core but one if absent")
+    .option("--output-dir <dir>", "results folder; a second run goes on with it", outputDir)
+    .option("--force-restart", "start over in the same folder")
+    .option("--skip-graphs", "write no HTML")
+    .option("--require-verified", "exit 6 if a hit rate was not the one intended")
+    .option("--dry-run", "print the plan and stop")
+    .option("--json", "one JSON object on stdout")
+    .option("--brief", "only warnings on stderr, the Python suite's short lines on stdout")
+    .option("--verbose", "a line for each request on stderr")
+    .option("--no-color", "accepted for old command lines; nothing is coloured");
+}
+
+/** Problems between the options of every run. */
+export function runProblems(options: RunOptions): string[] {
+  const problems: string[] = [];
+  if (options.apiKeyEnv !== undefined && options.apiKeyFile !== undefined) {
+    problems.push("--api-key-env and --api-key-file exclude each other");
+  }
+  if (options.reuseCache && options.seed === undefined) {
+    problems.push("--reuse-cache needs --seed");
+  }
+  return problems;
+}
+
+/** Options that do not change results: a run with other values can be resumed. */
+const NOT_IDENTITY = new Set([
+  ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
+  ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
+  ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url"],
+]);
+
+/**
+ * Where a run is kept, and what of its options makes it the same run.
+ *
+ * @param resolved Settings that stand for options: they replace those of their name, `undefined`
+ *   takes an option out.
+ */
+export function outputConfig(
+  host: Host,
+  options: RunOptions,
+  resolved: Readonly<Record<string, unknown>> = {},
+): OutputConfig {
+  const named = Object.entries(options).map(([key, value]) =>
+    [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value] as const
+  );
+  const { kvBytesPerToken } = options;
+  return {
+    dir: options.outputDir,
+    forceRestart: options.forceRestart,
+    version: VERSION,
+    argv: ["kvmark", ...host.args],
+    identity: Object.fromEntries(
+      Object.entries({ ...Object.fromEntries(named), ...resolved })
+        .filter(([name, value]) => !NOT_IDENTITY.has(name) && value !== undefined),
+    ),
+    ...(kvBytesPerToken === undefined ? {} : { kvBytesPerToken }),
+  };
+}
+
+/** Runs an experiment with progress on stderr and signals that drain, and gives its result. */
+export async function runToEnd(
+  host: Host,
+  options: RunOptions,
+  ttftLimitMs: number | undefined,
+  run: (listener: RunListener, signals: Signals) => Promise<RunResult>,
+  result: Pick<FinishOptions, "experiment" | "briefly">,
+): Promise<void> {
+  const signals = runSignals(host);
+  const { briefly } = result;
+  using progress = progressListener(host, {
+    quiet: options.brief,
+    verbose: options.verbose,
+    ...(ttftLimitMs === undefined ? {} : { ttftLimitMs }),
+  });
+  try {
+    await finish(host, await run(progress, signals), {
+      ...options,
+      experiment: result.experiment,
+      dir: options.outputDir,
+      ...(options.brief && briefly !== undefined ? { briefly } : {}),
+    });
+  } finally {
+    signals.release();
+  }
+}
