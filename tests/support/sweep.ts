@@ -39,7 +39,7 @@ export const SHORT_RUN = [
 ];
 
 /** The short run with other options: an option that is given replaces its default. */
-function shortRun(given: readonly string[]): string[] {
+export function shortRun(given: readonly string[]): string[] {
   const kept: string[] = [];
   let option = "";
   for (const word of SHORT_RUN) {
