@@ -5,6 +5,7 @@
  */
 
 import type { Host } from "../host.ts";
+import { Breaker } from "../load/breaker.ts";
 import type { Decision, PlannedPeriod, Policy } from "../load/controller.ts";
 import { type Judgement, type PolicyRun, type RunPeriod, runPolicy } from "../load/runner.ts";
 import { type CellSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
@@ -12,6 +13,7 @@ import { type AccessOrder, accessOrder, type PromptShape } from "../prompt/worki
 import { randomStream, seedFor } from "../random.ts";
 import type { InferenceRequest, PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
 import type { RunDir } from "../results/run_dir.ts";
+import type { ErrorHandling } from "./error_handling.ts";
 import type { RunListener } from "./listener.ts";
 import type { RequestMaker } from "./requests.ts";
 import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
@@ -25,6 +27,7 @@ export interface CellContext {
   readonly requests: RequestMaker;
   readonly listener: RunListener;
   readonly judgement: Judgement;
+  readonly errors: ErrorHandling;
   /** First signal: stop launching. */
   readonly drain: AbortSignal;
   /** Second signal: give up what is in flight. */
@@ -54,9 +57,6 @@ export interface CellResult extends PolicyRun {
   /** The periods that the summary pools. */
   readonly pooled: readonly RunPeriod[];
 }
-
-/** A server that is gone answers thousands of times a second: this many failures end a period. */
-const MAX_CONSECUTIVE_FAILURES = 20;
 
 /** Runs a cell: periods by its policy, rows as they come. */
 export async function runCell(context: CellContext, plan: CellPlan): Promise<CellResult> {
@@ -122,10 +122,11 @@ async function sendPeriod(
   planned: PlannedPeriod,
   order: PromptOrder,
 ): Promise<PeriodOutcome> {
-  const { session, requests, listener } = context;
-  let failures = 0;
+  const { session, requests, listener, errors } = context;
+  // A server that is gone answers thousands of times a second.
+  const breaker = new Breaker({ ...errors, concurrency: planned.concurrency });
   const next = (): InferenceRequest | undefined => {
-    if (failures >= Math.max(MAX_CONSECUTIVE_FAILURES, 2 * planned.concurrency)) return undefined;
+    if (breaker.isOpen) return undefined;
     const shares = plan.shape.sharedContentTokens > 0;
     const labels = labelsOf(plan, planned.periodId, planned.concurrency, "measure");
     return requests.measure(
@@ -141,6 +142,7 @@ async function sendPeriod(
       periodId: planned.periodId,
       concurrency: planned.concurrency,
       durationMs: planned.durationMs,
+      retries: errors.requestRetries,
       ...(plan.minRequests === undefined ? {} : { minRequests: plan.minRequests }),
     },
     next,
@@ -148,7 +150,7 @@ async function sendPeriod(
       drain: context.drain,
       abort: context.abort,
       onRecord(record) {
-        failures = record.failure === undefined ? 0 : failures + 1;
+        breaker.record(record.failure);
         listener.record?.(record);
       },
       onUnsent({ labels }) {
@@ -156,6 +158,9 @@ async function sendPeriod(
       },
     },
   );
+  if (breaker.reason !== undefined) {
+    listener.warning(`${plan.cellId} ${planned.periodId} ended early: ${breaker.reason}`);
+  }
   return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
     ? { ...outcome, records: outcome.records.map(absentMeansZero) }
     : outcome;
@@ -230,7 +235,12 @@ export async function warmUp(
   let index = 0;
   await openConnections(session, concurrency);
   const sent = await session.pool.runPeriod(
-    { cellId: plan.cellId, periodId: "WARMUP", concurrency },
+    {
+      cellId: plan.cellId,
+      periodId: "WARMUP",
+      concurrency,
+      retries: context.errors.requestRetries,
+    },
     () =>
       index < plan.promptCount
         ? requests.warmUp(plan.shape, { ...labels, promptIndex: index++ })

@@ -8,6 +8,7 @@
 import type { Judgement } from "../load/runner.ts";
 import type { AccessOrder } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
+import type { ErrorHandling } from "./error_handling.ts";
 
 /** How a cell is driven, whatever the experiment. */
 export interface LoadConfig extends Omit<Judgement, "cores"> {
@@ -27,6 +28,8 @@ export interface LoadConfig extends Omit<Judgement, "cores"> {
   readonly seed?: string;
   /** Lets the working set of an earlier run with the same seed count as warm. */
   readonly reuseCache: boolean;
+  /** @default {DEFAULT_ERROR_HANDLING} */
+  readonly errors?: ErrorHandling;
 }
 
 /** Where a run is kept. */
@@ -42,11 +45,18 @@ export interface OutputConfig {
   readonly kvBytesPerToken?: number;
 }
 
+/** How the cells of a run ended. */
+export interface RunEnd {
+  /** A signal cut the run short. */
+  readonly interrupted: boolean;
+  /** The cell that failed and, with `--on-error stop`, ended the run: `8000_50: no request …`. */
+  readonly stopped?: string;
+}
+
 /** What a run came to. */
-export interface RunResult {
+export interface RunResult extends RunEnd {
   readonly rows: readonly SummaryRow[];
   readonly warnings: readonly string[];
-  readonly interrupted: boolean;
 }
 
 /** Signals of the run: the first drains, the second aborts. */

@@ -10,7 +10,8 @@ import type { Judgement } from "../load/runner.ts";
 import { openRunDir, type RunDir } from "../results/run_dir.ts";
 import type { ExperimentKind } from "../results/schema.ts";
 import type { CellContext } from "./cell.ts";
-import type { OutputConfig, RunResult, Signals } from "./config.ts";
+import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
+import { DEFAULT_ERROR_HANDLING, type ErrorHandling } from "./error_handling.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
 import { requestMaker, type TextSeeds } from "./requests.ts";
 import { runConfig } from "./run_config.ts";
@@ -25,13 +26,14 @@ export interface ExperimentConfig {
   /** Lets the working set of an earlier run with the same seed count as warm. */
   readonly reuseCache: boolean;
   readonly judgement: Judgement;
+  readonly errors?: ErrorHandling;
 }
 
 /**
  * Opens everything, lets `body` measure, and closes everything, whatever happens.
  *
- * @param body Sends the requests; resolves to true if a signal cut it short. Its rows are on disk
- *   as soon as they are known.
+ * @param body Sends the requests; resolves to how they ended, or to true if a signal cut them
+ *   short. Its rows are on disk as soon as they are known.
  * @throws {KvmarkError} `usage`, `io` or `unreachable` before the first request; whatever `body`
  *   throws.
  */
@@ -41,7 +43,7 @@ export async function runExperiment(
   config: ExperimentConfig,
   outer: RunListener,
   signals: Signals,
-  body: (context: CellContext) => Promise<boolean>,
+  body: (context: CellContext) => Promise<boolean | RunEnd>,
 ): Promise<RunResult> {
   const listener = collectWarnings(outer);
   const { output } = config;
@@ -63,17 +65,19 @@ export async function runExperiment(
     session = await openSession(host, config.target, config.workers, listener);
     const about = () => runConfig(experiment, session!, output, listener.warnings, host);
     await runDir.writeRunJson(about());
-    const interrupted = await body({
+    const end = await body({
       host,
       session,
       runDir,
       listener,
       judgement: config.judgement,
+      errors: config.errors ?? DEFAULT_ERROR_HANDLING,
       requests: requestMaker(session, textSeeds(config, runDir)),
       ...signals,
     });
     await runDir.writeRunJson(about());
-    return { rows: runDir.finishedRows(), interrupted, warnings: listener.warnings };
+    const how = typeof end === "boolean" ? { interrupted: end } : end;
+    return { rows: runDir.finishedRows(), warnings: listener.warnings, ...how };
   } finally {
     await session?.close();
     await runDir.close();

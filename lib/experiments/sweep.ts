@@ -10,7 +10,8 @@ import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
 import { planPrompt, promptCount } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
-import type { LoadConfig } from "./config.ts";
+import type { LoadConfig, RunEnd } from "./config.ts";
+import { cellProblem } from "./error_handling.ts";
 import type { CellPosition } from "./listener.ts";
 import { summaryRow } from "./rows.ts";
 import type { Session } from "./session.ts";
@@ -39,13 +40,13 @@ export interface SweepCell {
   readonly minRequests?: number;
 }
 
-/** Runs the cells that are not finished yet. Resolves to true if a signal cut it short. */
+/** Runs the cells that are not finished yet. */
 export async function runSweep(
   context: CellContext,
   config: LoadConfig,
   cells: readonly SweepCell[],
-): Promise<boolean> {
-  const { runDir, listener, session } = context;
+): Promise<RunEnd> {
+  const { runDir, listener, session, errors } = context;
   for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
   let warmed: string | undefined;
   let previous: { readonly key: string; readonly concurrency: number } | undefined;
@@ -60,20 +61,26 @@ export async function runSweep(
     };
     listener.cellStarted?.(position);
     if (cell.warmKey !== undefined && cell.warmKey !== warmed) {
-      if ((await warmUp(context, plan)).interrupted) return true;
+      if ((await warmUp(context, plan)).interrupted) return { interrupted: true };
       warmed = cell.warmKey;
     }
     const result = await runCell(context, plan);
-    if (result.interrupted) return true;
+    if (result.interrupted) return { interrupted: true };
     const { withinLimits, concurrency } = result.peak;
     previous = withinLimits && concurrency !== undefined
       ? { key: cell.peakKey, concurrency }
       : undefined;
     const row = cellRow(context, config, cell, plan, result);
-    await runDir.finishCell(cell.cellId, row, { redo: (result.summary?.succeeded ?? 0) === 0 });
+    const problem = cellProblem(result.summary, errors);
+    await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined });
     listener.cellFinished?.(position, row);
+    if (problem === undefined) continue;
+    listener.warning(`${cell.cellId} failed: ${problem}; the same command runs it again`);
+    if (errors.onError === "stop") {
+      return { interrupted: false, stopped: `${cell.cellId}: ${problem}` };
+    }
   }
-  return false;
+  return { interrupted: false };
 }
 
 function planCell(
