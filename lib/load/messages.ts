@@ -14,6 +14,8 @@ export interface WireRequest {
   readonly url: string;
   readonly body: Uint8Array<ArrayBuffer>;
   readonly timeoutMs: number;
+  /** Not one of the first `minRequests`: a period with a deadline may end without it. */
+  readonly surplus?: true;
 }
 
 /** First message to a worker. */
@@ -52,7 +54,10 @@ export interface Start {
   /** Requests that the worker is to hold beyond those in flight; it reports at half of them. */
   readonly stockTarget: number;
   readonly deadlineAtMs?: number;
-  /** Requests that all workers together have to launch, deadline or not. */
+  /**
+   * Without a deadline, how many requests all workers together launch. With one, how many that are
+   * not surplus have to be launched before it counts.
+   */
   readonly minRequests?: number;
 }
 
@@ -126,7 +131,7 @@ export type FromWorker =
 
 /** Indices into the shared Int32Array of a period. */
 export const SHARED = {
-  /** Requests launched, all workers together. */
+  /** Requests launched, all workers together; with a deadline, those of the first `minRequests`. */
   launched: 0,
   /** 1 as soon as launching is over. */
   stopped: 1,

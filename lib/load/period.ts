@@ -28,7 +28,10 @@ export interface PeriodSpec {
   readonly concurrency: number;
   /** Launching stops after this time. Without it: when the requests run out, or at `minRequests`. */
   readonly durationMs?: number;
-  /** Launching goes on past `durationMs` until this many were sent; without it, exactly so many. */
+  /**
+   * Launching goes on past `durationMs` until the first so many requests of `next()` were sent;
+   * without `durationMs`, exactly so many are sent.
+   */
   readonly minRequests?: number;
   /** Requests still in flight this long after launching stopped are given up (`timeout`). */
   readonly drainTimeoutMs?: number;
@@ -110,7 +113,7 @@ export class Period {
       const own = slots[index] ?? 0;
       return own === 0 ? [] : [{ link, slots: own, stockTarget: own, held: 0 }];
     });
-    this.#supply = new Supply(id, this.#shares, next, host.clock);
+    this.#supply = new Supply(id, this.#shares, next, host.clock, spec.minRequests);
   }
 
   /** Rejects the period: a worker died. */

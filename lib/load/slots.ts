@@ -160,7 +160,7 @@ export class Slots {
       }
       return this.#retire();
     }
-    if (!this.#takeTicket()) {
+    if (!this.#takeTicket(request)) {
       this.#stopAt(dueAtMs);
       return this.#retire();
     }
@@ -169,8 +169,9 @@ export class Slots {
   }
 
   /** Counts a launch in; false if the exact number of requests asked for was launched already. */
-  #takeTicket(): boolean {
+  #takeTicket({ surplus }: WireRequest): boolean {
     const { minRequests, deadlineAtMs } = this.#start ?? {};
+    if (deadlineAtMs !== undefined && surplus) return true;
     const ticket = Atomics.add(this.#shared, SHARED.launched, 1) + 1;
     if (minRequests === undefined) return true;
     if (deadlineAtMs === undefined) {

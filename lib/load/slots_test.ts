@@ -132,6 +132,7 @@ function scene(slotCount: number, start: Partial<Start>, settings: Settings = {}
         timeoutMs,
         url: "",
         body: new Uint8Array(),
+        ...(requestId.startsWith("surplus") ? { surplus: true } : {}),
       })),
     });
   slots.start({ type: "start", period: 1, startAtMs: 10, stockTarget: slotCount, ...start });
@@ -210,6 +211,17 @@ Deno.test("Slots go on past the deadline for minRequests; the window ends at the
   await early.host.until(1000);
   assert.equal(early.host.sent.length, 2);
   assert.equal(early.host.instant("stopping"), 20);
+});
+
+Deno.test("Slots go on past the deadline until all workers have sent what is not surplus", async () => {
+  const { host, add, flags, unsent } = scene(1, { deadlineAtMs: 20, minRequests: 2 });
+  add([["first", 30], ["surplus1", 30], ["surplus2", 30], ["surplus3", 30]]);
+  await host.until(75);
+  Atomics.add(flags, SHARED.launched, 1); // the second one, by another worker
+  await host.until(1000);
+  assert.deepEqual(host.sent.map(({ id }) => id), ["first", "surplus1", "surplus2"]);
+  assert.equal(Atomics.load(flags, SHARED.launched), 2);
+  assert.deepEqual(unsent(), ["surplus3"]);
 });
 
 Deno.test("Slots that another worker stopped launch no more and do not report it again", async () => {

@@ -48,6 +48,8 @@ export class Supply {
   readonly #period: number;
   readonly #next: () => InferenceRequest | undefined;
   readonly #clock: Clock;
+  readonly #minRequests: number;
+  #taken = 0;
   /** Dealt out, and not yet taken back by {@linkcode settle}. */
   readonly #open = new Map<string, DescribedRequest>();
   #bounded = false;
@@ -59,11 +61,13 @@ export class Supply {
     shares: readonly Share[],
     next: () => InferenceRequest | undefined,
     clock: Clock,
+    minRequests = Infinity,
   ) {
     this.#period = period;
     this.shares = shares;
     this.#next = next;
     this.#clock = clock;
+    this.#minRequests = minRequests;
   }
 
   /** True if `next()` has ended and every request was launched. */
@@ -110,7 +114,8 @@ export class Supply {
       urls?.add(request.url);
       const { requestId, url, timeoutMs, body } = request;
       const list = dealt.get(share) ?? [];
-      list.push({ requestId, url, timeoutMs, body });
+      const surplus = this.#taken > this.#minRequests;
+      list.push({ requestId, url, timeoutMs, body, ...(surplus ? { surplus } : {}) });
       dealt.set(share, list);
       share.held++;
       if (this.#clock.nowMs() < handOverAtMs) continue;
@@ -128,6 +133,7 @@ export class Supply {
       return undefined;
     }
     if (!this.#bounded) this.#boundStock(request.body.length);
+    this.#taken++;
     const { body: _, ...described } = request;
     this.#open.set(request.requestId, described);
     return request;
