@@ -22,6 +22,7 @@ import {
   SUMMARY_COLUMNS,
   type SummaryRow,
 } from "./schema.ts";
+import { parseTierMap, TIER_MAP_NAME, type TierMap } from "./tier_map_file.ts";
 
 /**
  * Reads the newest run of a folder that kvmark or the Python suite wrote.
@@ -54,7 +55,25 @@ export async function readRun(files: Files, dir: string): Promise<RunData> {
       problems: folder.problems,
     });
   }
-  return run;
+  const tierMap = await tierMapOf(folder, run);
+  return tierMap === undefined ? run : { ...run, tierMap };
+}
+
+/** The tier map, if it was made from the rows of this run: a folder may hold an earlier one. */
+async function tierMapOf(folder: Folder, run: RunData): Promise<TierMap | undefined> {
+  const text = folder.has(TIER_MAP_NAME) ? await folder.text(TIER_MAP_NAME) : undefined;
+  if (text === undefined) return undefined;
+  try {
+    const map = parseTierMap(text);
+    if (map.basis.cells === run.summary.length && map.basis.requests === run.details.length) {
+      return map;
+    }
+    folder.problems.push(`${TIER_MAP_NAME}: it was made from other rows and is left out`);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    folder.problems.push(`${TIER_MAP_NAME}: ${reason}`);
+  }
+  return undefined;
 }
 
 /** True for the names in a folder that `combine` wrote. */

@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { TierMap } from "./tier_map_file.ts";
+
 /** One column of a table. */
 export interface Column {
   readonly name: string;
@@ -263,6 +265,8 @@ export interface RunData {
   readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
   /** What could not be read, file by file, one line each. */
   readonly problems: readonly string[];
+  /** `tier_map.json`, where there is one that was made from these rows. */
+  readonly tierMap?: TierMap;
 }
 
 /** What a report needs to know about how a run was made. Every field may be unknown. */
