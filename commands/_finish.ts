@@ -6,8 +6,9 @@
 
 import { KvmarkError } from "../lib/errors.ts";
 import type { RunResult, Signals } from "../lib/experiments/config.ts";
+import { type ErrorHandling, runProblem } from "../lib/experiments/error_handling.ts";
 import type { Host } from "../lib/host.ts";
-import type { ExperimentKind, SummaryRow } from "../lib/results/schema.ts";
+import type { ExperimentKind } from "../lib/results/schema.ts";
 import { type BriefLabels, briefText } from "./_brief.ts";
 import { resultTable } from "./_result_table.ts";
 
@@ -18,6 +19,7 @@ export interface FinishOptions {
   readonly json: boolean;
   readonly skipGraphs: boolean;
   readonly requireVerified: boolean;
+  readonly errors: ErrorHandling;
   /** Given with `--brief`. */
   readonly briefly?: Omit<BriefLabels, "dir">;
 }
@@ -43,7 +45,7 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
       hint: "run the same command again to go on",
     });
   }
-  requireSuccess(rows, dir);
+  requireSuccess(result, options);
   // From the rows, so that the cells of an earlier attempt count too.
   const differing = rows.filter((row) => row.hit_rate_verdict === "differs").length;
   if (options.requireVerified && differing > 0) {
@@ -55,18 +57,28 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
   }
 }
 
-/** @throws {KvmarkError} `failed`, if there is nothing to show for the run. */
-function requireSuccess(rows: readonly SummaryRow[], dir: string): void {
-  if (rows.length === 0 || rows.some((row) => (row.total_requests ?? 0) > 0)) return;
-  if (rows.every((row) => (row.failed_requests ?? 0) === 0)) {
+/** @throws {KvmarkError} `failed`, if nothing or too little succeeded, or a failure ended the run. */
+function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void {
+  const { rows, stopped } = result;
+  if (rows.length === 0) return;
+  const counted = rows.some((row) => (row.total_requests ?? 0) + (row.failed_requests ?? 0) > 0);
+  if (!counted) {
     throw new KvmarkError("failed", "No request was counted, and none failed", {
       hint: "give a longer --ramp-duration; --strict-time-window only counts requests that start " +
         "and end inside a period",
     });
   }
-  const kinds = new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind));
-  throw new KvmarkError("failed", `No request succeeded (${[...kinds].join("; ")})`, {
-    hint: `see the error columns in ${dir}, and the log of the server`,
+  const hint = `see the error columns in ${dir}, and the log of the server; the same command ` +
+    "runs the cells that failed again";
+  const kinds = [...new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind))];
+  const why = kinds.length === 0 ? "" : ` (${kinds.join("; ")})`;
+  if (stopped !== undefined) {
+    throw new KvmarkError("failed", `Stopped by --on-error stop: ${stopped}${why}`, { hint });
+  }
+  const problem = runProblem(result, errors);
+  if (problem === undefined) return;
+  throw new KvmarkError("failed", `${problem[0]?.toUpperCase()}${problem.slice(1)}${why}`, {
+    hint,
   });
 }
 

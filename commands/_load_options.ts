@@ -16,10 +16,11 @@ import {
   modeOption,
   oneOf,
   positive,
+  type Readable,
   tokens,
   whole,
 } from "./_options.ts";
-import { addRunOptions, RUN_OPTIONS, runProblems } from "./_run_options.ts";
+import { addRunOptions, errorHandling, RUN_OPTIONS, runProblems } from "./_run_options.ts";
 
 /** Checks of the options of {@linkcode addLoadOptions}, and of those of every run. */
 export const LOAD_OPTIONS = {
@@ -80,12 +81,12 @@ export function addLoadOptions(command: Command<any, any, any>, defaults: SweepD
 }
 
 /** Problems between the options of a sweep. */
-export function loadProblems(options: LoadOptions): string[] {
+export function loadProblems(options: Readable<LoadOptions>): string[] {
   const problems = runProblems(options);
-  if (options.testDuration < options.rampDuration) {
+  if ((options.testDuration ?? Infinity) < (options.rampDuration ?? 0)) {
     problems.push("--test-duration must be at least --ramp-duration");
   }
-  if (options.startConcurrency > options.maxConcurrency) {
+  if ((options.startConcurrency ?? 0) > (options.maxConcurrency ?? Infinity)) {
     problems.push("--start-concurrency must be at most --max-concurrency");
   }
   const { accessOrder, randomWorkingSetSelection } = options;
@@ -133,6 +134,7 @@ export function loadConfig(
     workers: options.workers ?? defaultWorkers(host),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     reuseCache: options.reuseCache,
+    errors: errorHandling(options),
   };
 }
 

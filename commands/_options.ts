@@ -26,13 +26,29 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER) {
 }
 
 /** A number above zero. */
-export function positive() {
+export function positive(most = 1e9) {
   return v.pipe(
     v.string(),
-    v.transform((text) => text.trim() === "" ? NaN : Number(text)),
-    v.check((value) => Number.isFinite(value) && value > 0, "must be a number above 0"),
+    v.transform(numberIn),
+    v.check((value) => value > 0 && value <= most, `must be a number above 0, at most ${most}`),
   );
 }
+
+/** A share in percent. */
+export function percent() {
+  return v.pipe(
+    v.string(),
+    v.transform(numberIn),
+    v.check((value) => value >= 0 && value <= 100, "must be a number from 0 to 100"),
+  );
+}
+
+function numberIn(text: string): number {
+  return text.trim() === "" ? NaN : Number(text);
+}
+
+/** More tokens than any context or cache holds: a slip of the keyboard. */
+const MOST_TOKENS = 1e12;
 
 /** Tokens: `60000`, `60k`, `2M`. */
 export function tokens(least: number) {
@@ -47,8 +63,12 @@ export function tokens(least: number) {
       }
     }),
     v.minValue(least, `must be at least ${least} tokens`),
+    v.maxValue(MOST_TOKENS, `must be at most ${MOST_TOKENS} tokens`),
   );
 }
+
+/** Timers take no more: 24 days. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** A duration in milliseconds, from `60`, `90s`, `5m`. */
 export function duration(leastMs: number) {
@@ -63,6 +83,7 @@ export function duration(leastMs: number) {
       }
     }),
     v.minValue(leastMs, `must be at least ${leastMs / 1000} s`),
+    v.maxValue(MOST_MS, `must be at most ${Math.floor(MOST_MS / 1000)} s`),
   );
 }
 
@@ -82,16 +103,28 @@ export function modeOption() {
   );
 }
 
-/** Checks options. @throws {KvmarkError} `usage`, with every problem. */
+/** Options of which some may be missing, because their values cannot be read. */
+export type Readable<Options> = { readonly [Name in keyof Options]?: Options[Name] | undefined };
+
+/**
+ * Checks options.
+ *
+ * @param across Problems between options. It gets those that can be read, so that all problems are
+ *   told at once.
+ * @throws {KvmarkError} `usage`, with every problem.
+ */
 export function checkOptions<Schema extends v.GenericSchema>(
   schema: Schema,
   raw: unknown,
-  across: (options: v.InferOutput<Schema>) => readonly string[] = () => [],
+  across: (options: Readable<v.InferOutput<Schema>>) => readonly string[] = () => [],
 ): v.InferOutput<Schema> {
   const result = v.safeParse(schema, raw);
-  const problems = result.success
-    ? across(result.output)
-    : [...new Set(result.issues.map(describe))];
+  const readable = { ...result.output as object } as Record<string, unknown>;
+  for (const issue of result.issues ?? []) delete readable[String(issue.path?.[0]?.key)];
+  const problems = [
+    ...new Set((result.issues ?? []).map(describe)),
+    ...across(readable as Readable<v.InferOutput<Schema>>),
+  ];
   if (problems.length > 0 || !result.success) {
     throw new KvmarkError("usage", "The options cannot be used", {
       problems,
@@ -105,7 +138,13 @@ function describe(issue: v.BaseIssue<unknown>): string {
   const key = String(issue.path?.[0]?.key ?? "");
   const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   if (issue.input === undefined) return `${option} is required`;
-  return `${option} ${JSON.stringify(issue.input)}: ${issue.message}`;
+  const given = withoutSecrets(key, JSON.stringify(issue.input));
+  return [option, given].filter((part) => part !== "").join(" ") + `: ${issue.message}`;
+}
+
+/** A value as it may be repeated: no header, and nothing that stands before an @ in a URL. */
+function withoutSecrets(key: string, value: string): string {
+  return key === "header" ? "" : value.replaceAll(/\/\/[^/?#"]*@/g, "//***@");
 }
 
 /** Adds the options that say how a server is reached; {@linkcode TARGET_OPTIONS} checks them. */
@@ -127,9 +166,39 @@ export function defaultWorkers(host: Host): number {
   return Math.max(1, host.cores - 1);
 }
 
+/** The address of a server, left as it is: `targetFrom` tidies it. */
+export function endpoint() {
+  return v.pipe(
+    v.string(),
+    v.rawCheck(({ dataset, addIssue }) => {
+      if (!dataset.typed) return;
+      try {
+        normaliseEndpoint(dataset.value);
+      } catch (error) {
+        addIssue({ message: (error as Error).message });
+      }
+    }),
+  );
+}
+
+/** An address that is asked as it is. A password in it would land in results. */
+function url() {
+  return v.pipe(
+    v.string(),
+    v.check((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""), "is not a http(s) URL"),
+    v.check((text) => {
+      const { username = "", password = "" } = URL.parse(text) ?? {};
+      return username + password === "";
+    }, "holds a user name or a password; use --api-key-env or --header"),
+  );
+}
+
+/** A name of RFC 9110 and a value that can be sent: printable, on one line. */
+const HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*:[\t\x20-\x7e\x80-\xff]*$/;
+
 /** Checks of the options that say which server is measured. */
 export const TARGET_OPTIONS = {
-  apiEndpoint: v.array(v.string()),
+  apiEndpoint: v.array(endpoint()),
   endpointSelection: oneOf("round-robin", "pinned"),
   api: oneOf("auto", "completions", "chat"),
   promptFormat: oneOf("text", "token-ids"),
@@ -138,18 +207,35 @@ export const TARGET_OPTIONS = {
   apiKeyEnv: v.optional(v.string()),
   apiKeyFile: v.optional(v.string()),
   header: v.array(
-    v.pipe(v.string(), v.regex(/^[^:\s]+\s*:/, "must look like 'Name: value'")),
+    v.pipe(v.string(), v.regex(HEADER, "must look like 'Name: value'")),
   ),
   timeout: duration(100),
   insecure: v.optional(v.boolean(), false),
   ca: v.optional(v.string()),
-  metricsUrl: v.optional(v.string()),
+  metricsUrl: v.optional(url()),
 };
+
+type TargetOptions = v.InferOutput<v.ObjectSchema<typeof TARGET_OPTIONS, undefined>>;
+
+/** Problems between the options that say which server is measured. */
+export function targetProblems(options: Readable<TargetOptions>): string[] {
+  const problems: string[] = [];
+  if (options.apiKeyEnv !== undefined && options.apiKeyFile !== undefined) {
+    problems.push("--api-key-env and --api-key-file exclude each other");
+  }
+  if (options.insecure && options.ca !== undefined) {
+    problems.push("--insecure and --ca exclude each other");
+  }
+  if (options.promptFormat === "token-ids" && options.api === "chat") {
+    problems.push("--prompt-format token-ids needs --api completions: the chat route takes none");
+  }
+  return problems;
+}
 
 /** Reads keys and certificates, and tidies the endpoints. */
 export async function targetFrom(
   host: Host,
-  options: v.InferOutput<v.ObjectSchema<typeof TARGET_OPTIONS, undefined>>,
+  options: TargetOptions,
 ): Promise<TargetConfig> {
   const headers: Record<string, string> = {};
   for (const text of options.header) {

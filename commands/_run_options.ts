@@ -8,16 +8,29 @@
 import type { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import type { OutputConfig, RunResult, Signals } from "../lib/experiments/config.ts";
+import type { ErrorHandling } from "../lib/experiments/error_handling.ts";
 import type { RunListener } from "../lib/experiments/listener.ts";
 import type { Host } from "../lib/host.ts";
 import { finish, type FinishOptions, runSignals } from "./_finish.ts";
-import { addServerOptions, TARGET_OPTIONS, whole } from "./_options.ts";
+import {
+  addServerOptions,
+  oneOf,
+  percent,
+  type Readable,
+  TARGET_OPTIONS,
+  targetProblems,
+  whole,
+} from "./_options.ts";
 import { progressListener } from "./_progress.ts";
 import { VERSION } from "./_version.ts";
 
 /** Checks of the options of {@linkcode addRunOptions}. */
 export const RUN_OPTIONS = {
   ...TARGET_OPTIONS,
+  maxConsecutiveErrors: whole(1, 1_000_000),
+  retries: whole(0, 100),
+  onError: oneOf("continue", "stop"),
+  minSuccess: percent(),
   seed: v.optional(v.string()),
   reuseCache: v.optional(v.boolean(), false),
   kvBytesPerToken: v.optional(whole(1)),
@@ -44,6 +57,14 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--tokenizer <path|id>", "tokenizer.json, folder or hub id; found by itself if absent")
     .option("--endpoint-selection <name>", "round-robin or pinned (by prompt)", "round-robin")
     .option("--timeout <s>", "give a request up after this time", "600")
+    .option("--retries <n>", "send a request that failed again, up to n times; counted", "0")
+    .option("--max-consecutive-errors <n>", "so many failures in a row end a period", "20")
+    .option(
+      "--on-error <name>",
+      "when a cell failed: continue with the next one, or stop",
+      "continue",
+    )
+    .option("--min-success <percent>", "exit 3 if less of the requests succeeded", "0")
     .option("--seed <text>", "repeat the sequence of choices")
     .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
     .option("--kv-bytes-per-token <n>", "for sizes in bytes: in the plan and in the report")
@@ -61,11 +82,8 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
 }
 
 /** Problems between the options of every run. */
-export function runProblems(options: RunOptions): string[] {
-  const problems: string[] = [];
-  if (options.apiKeyEnv !== undefined && options.apiKeyFile !== undefined) {
-    problems.push("--api-key-env and --api-key-file exclude each other");
-  }
+export function runProblems(options: Readable<RunOptions>): string[] {
+  const problems = targetProblems(options);
   if (options.reuseCache && options.seed === undefined) {
     problems.push("--reuse-cache needs --seed");
   }
@@ -77,7 +95,18 @@ const NOT_IDENTITY = new Set([
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url"],
+  ...["max_consecutive_errors", "on_error", "min_success"],
 ]);
+
+/** What is done about requests that fail. */
+export function errorHandling(options: RunOptions): ErrorHandling {
+  return {
+    maxConsecutiveErrors: options.maxConsecutiveErrors,
+    requestRetries: options.retries,
+    onError: options.onError,
+    minSuccessPercent: options.minSuccess,
+  };
+}
 
 /**
  * Where a run is kept, and what of its options makes it the same run.
@@ -125,6 +154,7 @@ export async function runToEnd(
   try {
     await finish(host, await run(progress, signals), {
       ...options,
+      errors: errorHandling(options),
       experiment: result.experiment,
       dir: options.outputDir,
       ...(options.brief && briefly !== undefined ? { briefly } : {}),

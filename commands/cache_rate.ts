@@ -16,7 +16,7 @@ import {
   loadProblems,
   sweepPlan,
 } from "./_load_options.ts";
-import { checkOptions, oneOf, targetFrom, tokens, whole } from "./_options.ts";
+import { checkOptions, oneOf, type Readable, targetFrom, tokens, whole } from "./_options.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
 
 const EXAMPLES = `
@@ -79,10 +79,13 @@ async function cacheRate(host: Host, raw: unknown): Promise<void> {
   );
 }
 
-function across(options: Options): string[] {
+function across(options: Readable<Options>): string[] {
   const problems = loadProblems(options);
-  if (options.mode === "fixed" && options.fixedConcurrencyLevels.length === 0) {
+  if (options.mode === "fixed" && options.fixedConcurrencyLevels?.length === 0) {
     problems.push("--mode fixed needs --fixed-concurrency-levels");
+  }
+  if (options.mode === "ramp" && (options.fixedConcurrencyLevels?.length ?? 0) > 0) {
+    problems.push("--fixed-concurrency-levels needs --mode fixed");
   }
   return problems;
 }

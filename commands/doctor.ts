@@ -18,8 +18,10 @@ import {
   addServerOptions,
   checkOptions,
   defaultWorkers,
+  endpoint,
   TARGET_OPTIONS,
   targetFrom,
+  targetProblems,
   whole,
 } from "./_options.ts";
 
@@ -36,7 +38,7 @@ const { apiEndpoint: _several, endpointSelection: _selection, promptFormat: _for
   TARGET_OPTIONS;
 const OPTIONS = v.object({
   ...TARGET,
-  apiEndpoint: v.string(),
+  apiEndpoint: endpoint(),
   workers: v.optional(whole(1, 256)),
   client: v.boolean(),
   json: v.optional(v.boolean(), false),
@@ -61,7 +63,11 @@ export function command(host: Host): Command {
 }
 
 async function doctor(host: Host, raw: unknown): Promise<void> {
-  const options = checkOptions(OPTIONS, raw);
+  const options = checkOptions(
+    OPTIONS,
+    raw,
+    ({ apiEndpoint: _one, ...rest }) => targetProblems(rest),
+  );
   const interrupted = new AbortController();
   const release = host.onInterrupt(() => interrupted.abort());
   try {

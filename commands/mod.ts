@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./cache_rate.ts"),
   },
   {
+    name: "working-set",
+    summary: "throughput and latency against working-set size; finds the memory tiers",
+    load: () => import("./working_set.ts"),
+  },
+  {
     name: "doctor",
     summary: "what this server can prove about its cache, and what is missing",
     load: () => import("./doctor.ts"),
@@ -55,6 +60,7 @@ export async function runCommandLine(host: Host): Promise<number> {
     if (entry === undefined) await program(host).parseAsync([...host.args], { from: "user" });
     else {
       const command = (await entry.load()).command(host).name(`kvmark ${entry.name}`);
+      tellMissingTogether(command);
       await connect(command, host).parseAsync(rest, { from: "user" });
     }
     return 0;
@@ -78,11 +84,21 @@ function program(host: Host): Command {
   return root as unknown as Command;
 }
 
+/** The command's own check tells all that is missing; commander would stop at the first. */
+// deno-lint-ignore no-explicit-any
+function tellMissingTogether(command: Command<any, any, any>): void {
+  for (const option of command.options) option.mandatory = false;
+}
+
 // deno-lint-ignore no-explicit-any
 function connect<C extends Command<any, any, any>>(command: C, host: Host): C {
   command.exitOverride().configureOutput({
     writeOut: (text) => host.stdout.write(text),
-    writeErr: (text) => host.stderr.write(text.replace(/^error: /, "kvmark: ")),
+    // Of an option that is not known only the name is repeated: its value may be a key.
+    writeErr: (text) =>
+      host.stderr.write(
+        text.replace(/^error: /, "kvmark: ").replaceAll(/('--?[\w-]+)=[^']*'/g, "$1'"),
+      ),
     getOutHelpWidth: () => host.stdout.columns(),
     getErrHelpWidth: () => host.stderr.columns(),
     getOutHasColors: () => false,
