@@ -56,6 +56,8 @@ export interface CellResult extends PolicyRun {
   readonly summary?: CellSummary;
   /** The periods that the summary pools. */
   readonly pooled: readonly RunPeriod[];
+  /** Prompts that the warm-ups between the periods failed to warm. */
+  readonly failedWarmUps: number;
 }
 
 /** Runs a cell: periods by its policy, rows as they come. */
@@ -65,12 +67,13 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
   const order = promptOrder(accessOrder(plan.accessOrder, plan.promptCount, stream));
   // Only the end tells which periods were at the peak, so their rows wait for it.
   const decisions = new Map<RunPeriod, Decision>();
+  let failedWarmUps = 0;
   const run = await runPolicy({
     policy: plan.policy,
     judgement,
     clock: host.clock,
     async send(planned) {
-      if (plan.warmEachPeriod) await warmUp(context, plan);
+      if (plan.warmEachPeriod) failedWarmUps += (await warmUp(context, plan)).failed;
       return await sendPeriod(context, plan, planned, order);
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
@@ -88,12 +91,15 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
   return {
     ...run,
     pooled,
+    failedWarmUps,
     ...(outcomes.length === 0 ? {} : { summary: summariseCell(outcomes, judgement) }),
   };
 }
 
 /** Which prompt is next. */
 interface PromptOrder {
+  /** Prompts that come before the order goes on. */
+  readonly putBackCount: number;
   next(): number;
   /** A prompt that was chosen, and not sent because its period ended. */
   putBack(index: number): void;
@@ -103,6 +109,9 @@ interface PromptOrder {
 function promptOrder(choose: () => number): PromptOrder {
   const unsent: number[] = [];
   return {
+    get putBackCount() {
+      return unsent.length;
+    },
     next: () => unsent.shift() ?? choose(),
     putBack: (index) => void unsent.push(index),
   };
@@ -143,7 +152,10 @@ async function sendPeriod(
       concurrency: planned.concurrency,
       durationMs: planned.durationMs,
       retries: errors.requestRetries,
-      ...(plan.minRequests === undefined ? {} : { minRequests: plan.minRequests }),
+      // Prompts that were put back are ahead of the round that the period has to send.
+      ...(plan.minRequests === undefined
+        ? {}
+        : { minRequests: plan.minRequests + order.putBackCount }),
     },
     next,
     {

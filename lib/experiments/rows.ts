@@ -86,6 +86,7 @@ export interface PhaseExtras {
   readonly measuredTtftMs?: number;
   readonly decision?: { readonly action: "up" | "hold" | "down" | "stop"; readonly reason: string };
   readonly atPeak?: boolean;
+  readonly residentTokens?: number;
 }
 
 /** The row of a period. The binary search of the ramp is of type `RAMP`, as in the Python suite. */
@@ -128,6 +129,7 @@ export function phaseRow(
     connections_opened: client.connectionsOpened,
     retries: client.retries,
     client_limited: yes(summary.clientLimited),
+    resident_tokens: extras.residentTokens,
   };
   return filled(draft);
 }
@@ -139,6 +141,15 @@ export interface SummaryExtras {
   readonly ttftLimitMs?: number;
   readonly ttftMetric?: string;
   readonly verdict?: HitRateVerdict;
+  readonly pool?: PoolFigures;
+}
+
+/** The working set of a cell. */
+export interface PoolFigures {
+  readonly prompts: number;
+  /** See `effectiveWorkingSet`; absent where no prompt of it was used. */
+  readonly effectiveTokens?: number;
+  readonly failedWarmUps: number;
 }
 
 /** The row of a cell. Without a summary (no period was run) only labels and extras are filled. */
@@ -156,6 +167,9 @@ export function summaryRow(
     peak_reason: extras.peakReason,
     ttft_limit: seconds(extras.ttftLimitMs),
     ttft_metric: extras.ttftMetric,
+    working_set_prompts: extras.pool?.prompts,
+    effective_working_set_size: extras.pool?.effectiveTokens,
+    failed_warmup_requests: extras.pool?.failedWarmUps,
   };
   return filled(draft);
 }

@@ -7,13 +7,14 @@
 
 import { KvmarkError } from "../errors.ts";
 import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
-import { planPrompt, promptCount } from "../prompt/working_set.ts";
+import { mean } from "../metrics/intervals.ts";
+import { effectiveWorkingSet, planPrompt, promptCount } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
 import type { LoadConfig, RunEnd } from "./config.ts";
 import { cellProblem } from "./error_handling.ts";
 import type { CellPosition } from "./listener.ts";
-import { summaryRow } from "./rows.ts";
+import { type PoolFigures, summaryRow } from "./rows.ts";
 import type { Session } from "./session.ts";
 import { judgeCell } from "./verdict.ts";
 
@@ -34,7 +35,7 @@ export interface SweepCell {
    * `undefined` warms it before each period.
    */
   readonly warmKey?: string;
-  /** Where it is the same as that of the cell before, the search starts at that cell's peak. */
+  /** The search starts at the peak of the last cell with the same key. */
   readonly peakKey: string;
   /** Requests that each period sends at least. */
   readonly minRequests?: number;
@@ -48,10 +49,10 @@ export async function runSweep(
 ): Promise<RunEnd> {
   const { runDir, listener, session, errors } = context;
   for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
-  let warmed: string | undefined;
-  let previous: { readonly key: string; readonly concurrency: number } | undefined;
+  let warmed: { readonly key: string; readonly failed: number } | undefined;
+  const peaks = new Map<string, number>();
   for (const [index, cell] of cells.entries()) {
-    const plan = planCell(config, session, cell, previous);
+    const plan = planCell(config, session, cell, peaks.get(cell.peakKey));
     if (runDir.isFinished(cell.cellId)) continue;
     const position: CellPosition = {
       cellId: cell.cellId,
@@ -60,17 +61,18 @@ export async function runSweep(
       count: cells.length,
     };
     listener.cellStarted?.(position);
-    if (cell.warmKey !== undefined && cell.warmKey !== warmed) {
-      if ((await warmUp(context, plan)).interrupted) return { interrupted: true };
-      warmed = cell.warmKey;
+    if (cell.warmKey !== undefined && cell.warmKey !== warmed?.key) {
+      const { failed, interrupted } = await warmUp(context, plan);
+      if (interrupted) return { interrupted: true };
+      warmed = { key: cell.warmKey, failed };
     }
     const result = await runCell(context, plan);
     if (result.interrupted) return { interrupted: true };
     const { withinLimits, concurrency } = result.peak;
-    previous = withinLimits && concurrency !== undefined
-      ? { key: cell.peakKey, concurrency }
-      : undefined;
-    const row = cellRow(context, config, cell, plan, result);
+    if (withinLimits && concurrency !== undefined) peaks.set(cell.peakKey, concurrency);
+    else peaks.delete(cell.peakKey);
+    const failedWarmUps = result.failedWarmUps + (warmed?.failed ?? 0);
+    const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
     const problem = cellProblem(result.summary, errors);
     await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined });
     listener.cellFinished?.(position, row);
@@ -87,7 +89,7 @@ function planCell(
   config: LoadConfig,
   session: Session,
   cell: SweepCell,
-  previous: { readonly key: string; readonly concurrency: number } | undefined,
+  previousPeak: number | undefined,
 ): CellPlan {
   const { contextSizeTokens, hitRatePercent, workingSetTokens, minRequests } = cell;
   const facts = session.facts[0]!;
@@ -108,7 +110,7 @@ function planCell(
     accessOrder: config.accessOrder,
     orderSeed: config.seed ?? crypto.randomUUID(),
     outputTokens: config.outputTokens,
-    policy: policyOf(config, previous?.key === cell.peakKey ? previous.concurrency : undefined),
+    policy: policyOf(config, previousPeak),
     warmEachPeriod: cell.warmKey === undefined,
     initConcurrency: config.initConcurrency,
     ...(minRequests === undefined ? {} : { minRequests }),
@@ -171,5 +173,26 @@ function cellRow(
     ttftMetric: config.ttftMetric,
     ...(maxTtftMs === undefined ? {} : { ttftLimitMs: maxTtftMs }),
     verdict,
+    pool: poolFigures(session, plan, result),
   });
+}
+
+function poolFigures(session: Session, plan: CellPlan, result: CellResult): PoolFigures {
+  const { promptCount, contextSizeTokens, shape } = plan;
+  const { blockTokens } = session.facts[0]!;
+  const generated = result.pooled.flatMap(({ outcome }) =>
+    outcome.records.flatMap((record) => record.outputTokens ?? [])
+  );
+  const isUsed = shape.sharedContentTokens > 0;
+  const effectiveTokens = effectiveWorkingSet({
+    promptCount,
+    contextSizeTokens,
+    outputTokens: mean(generated) ?? plan.outputTokens,
+    ...(blockTokens === undefined ? {} : { blockTokens }),
+  });
+  return {
+    prompts: promptCount,
+    ...(isUsed ? { effectiveTokens } : {}),
+    failedWarmUps: result.failedWarmUps,
+  };
 }

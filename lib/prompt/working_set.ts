@@ -143,6 +143,38 @@ export function promptCount(workingSetTokens: number, contextSizeTokens: number)
   return Math.max(1, Math.ceil(workingSetTokens / contextSizeTokens));
 }
 
+/** What {@linkcode effectiveWorkingSet} depends on. */
+export interface OccupiedTokens {
+  readonly promptCount: number;
+  readonly contextSizeTokens: number;
+  /** Generated tokens of a request. */
+  readonly outputTokens: number;
+  /** @default {1} */
+  readonly blockTokens?: number;
+}
+
+/**
+ * Tokens that one round over a working set keeps in the cache, where a server keeps everything that
+ * it has computed: for each prompt the shared part, the unique part and the generated tokens, in
+ * whole blocks. The last generated token is never computed upon.
+ *
+ * It is what a prompt has to outlast between two uses, so it is this size, not the nominal one,
+ * that meets the capacity of a tier. A server that keeps prompts only (vLLM's offload tiers) holds
+ * less.
+ *
+ * @example
+ * ```ts
+ * import { effectiveWorkingSet } from "./working_set.ts";
+ * const round = { promptCount: 10, contextSizeTokens: 1000, outputTokens: 257, blockTokens: 16 };
+ * console.log(effectiveWorkingSet(round)); // 12480: a quarter more than the nominal 10,000
+ * ```
+ */
+export function effectiveWorkingSet(round: OccupiedTokens): number {
+  const { promptCount, contextSizeTokens, outputTokens, blockTokens = 1 } = round;
+  const tokens = contextSizeTokens + Math.max(0, outputTokens - 1);
+  return promptCount * Math.floor(tokens / blockTokens) * blockTokens;
+}
+
 /** In which order the prompts of a working set are used. */
 export type AccessOrder = "cyclic" | "random" | "zipf";
 

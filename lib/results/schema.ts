@@ -109,6 +109,13 @@ export const SUMMARY_COLUMNS = [
   ),
   number("client_cpu_cores", "", "CPU time of the client over wall time"),
   text("client_limited", "`yes` where the client, not the server, may have been the limit"),
+  number("working_set_prompts", "", "Prompts in the working set"),
+  number(
+    "effective_working_set_size",
+    "tokens",
+    "What one round over the working set keeps in the cache: unique and generated tokens too",
+  ),
+  number("failed_warmup_requests", "", "Prompts of the working set that could not be warmed up"),
 ] as const satisfies readonly Column[];
 
 /** `detailed_results_{context}_{time}.csv`: one row a request, failed ones included. */
@@ -182,6 +189,11 @@ export const PHASE_COLUMNS = [
   number("connections_opened", "", "Connections opened inside the period"),
   number("retries", "", "Requests that were sent again"),
   text("client_limited", "`yes` where the client may have been the limit"),
+  number(
+    "resident_tokens",
+    "tokens",
+    "After a warm-up: tokens in the server's cache by its own gauges, all tiers, whoever sent them",
+  ),
 ] as const satisfies readonly Column[];
 
 /** `single_prompt_results_{time}.csv`: one row a request. */

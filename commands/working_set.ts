@@ -1,0 +1,241 @@
+/**
+ * `kvmark working-set`: throughput and latency against working-set size, tier by tier.
+ *
+ * @module
+ */
+
+import { Command } from "@commander-js/extra-typings";
+import * as v from "valibot";
+import type { Host } from "../lib/host.ts";
+import {
+  runWorkingSet,
+  type WorkingSetConfig,
+  workingSetSizes,
+} from "../lib/experiments/working_set.ts";
+import { parseBytes, parseTokens } from "../lib/units.ts";
+import {
+  addLoadOptions,
+  ascending,
+  LOAD_OPTIONS,
+  loadConfig,
+  loadProblems,
+  sweepPlan,
+} from "./_load_options.ts";
+import { checkOptions, oneOf, type Readable, targetFrom, whole } from "./_options.ts";
+import { outputConfig, runToEnd } from "./_run_options.ts";
+
+const EXAMPLES = `
+Examples:
+  # ten working sets from 100k to 5M tokens: where do HBM, DRAM and SSD end?
+  kvmark working-set --api-endpoint http://localhost:8000 --context-sizes 30000 \\
+    --min-working-set-size 100000 --max-working-set-size 5000000 --working-set-increments 10
+
+  # sizes in bytes of KV cache, equal ratios, one request at a time, every prompt at least once
+  kvmark working-set --api-endpoint http://localhost:8000 --context-sizes 8000 \\
+    --kv-bytes-per-token 131072 --min-working-set-size 4GiB --max-working-set-size 256GiB \\
+    --working-set-increments 13 --working-set-scale log --mode fixed --fixed-concurrency 1 \\
+    --ensure-working-set-coverage
+`;
+
+/** Tokens, or bytes of KV cache; which of them, only the unit says. */
+interface Size {
+  readonly tokens?: number;
+  readonly bytes?: number;
+}
+
+/** A working set: `60000`, `2M`, or `40GiB`. */
+function size() {
+  return v.pipe(
+    v.string(),
+    v.rawTransform(({ dataset, addIssue, NEVER }): Size => {
+      const text = dataset.value;
+      try {
+        const isBytes = /b\s*$/i.test(text);
+        const one = isBytes ? { bytes: parseBytes(text) } : { tokens: parseTokens(text) };
+        if ((one.bytes ?? one.tokens ?? 0) >= 1) return one;
+        addIssue({ message: "must be at least 1 token" });
+      } catch {
+        addIssue({ message: "write tokens (60000, 60k, 2M) or bytes of KV cache (40GiB, 512MB)" });
+      }
+      return NEVER;
+    }),
+  );
+}
+
+const OPTIONS = v.object({
+  ...LOAD_OPTIONS,
+  minWorkingSetSize: v.optional(size()),
+  maxWorkingSetSize: v.optional(size()),
+  workingSetIncrements: v.optional(whole(1, 10_000)),
+  workingSetScale: oneOf("linear", "log"),
+  workingSetSizes: v.optional(v.array(size())),
+  reinitStrategy: oneOf("once", "per_working_set", "per_test"),
+  fixedConcurrency: v.optional(whole(1)),
+  ensureWorkingSetCoverage: v.optional(v.boolean(), false),
+  initStrategy: v.optional(oneOf("min", "max")),
+  assessmentPeriod: v.optional(v.string()),
+});
+type Options = v.InferOutput<typeof OPTIONS>;
+
+/** The command, ready to parse its arguments. */
+export function command(host: Host): Command {
+  const one = new Command("kvmark working-set")
+    .description(
+      "Measure throughput and latency against the size of the working set, and find the memory " +
+        "tiers that it passes through: their capacity, their TTFT and how fast they are read.",
+    )
+    .requiredOption(
+      "--api-endpoint <url...>",
+      "server, with or without /v1; several serve one model",
+    )
+    .requiredOption("--context-sizes <tokens...>", "tokens in a prompt, the whole of it")
+    .option("--min-working-set-size <size>", "smallest: tokens (60k, 2M), or bytes (40GiB)")
+    .option("--max-working-set-size <size>", "largest")
+    .option("--working-set-increments <n>", "how many sizes, both ends included")
+    .option("--working-set-scale <name>", "linear (equal steps) or log (equal ratios)", "linear")
+    .option("--working-set-sizes <size...>", "the sizes themselves, instead of the three above")
+    .option(
+      "--ensure-working-set-coverage",
+      "each period sends every prompt, however long it takes",
+    )
+    .option(
+      "--reinit-strategy <name>",
+      "warm up before each size (per_working_set, once) or each period (per_test)",
+      "per_working_set",
+    )
+    .option("--fixed-concurrency <n>", "level of --mode fixed")
+    .option("--init-strategy <name>", "accepted for old command lines; each size is warmed whole")
+    .option("--assessment-period <s>", "of the Python suite; here --ramp-duration")
+    .addHelpText("after", EXAMPLES);
+  addLoadOptions(one, { hitRates: ["100"], outputDir: "./output" });
+  return one.action((raw) => workingSet(host, raw)) as unknown as Command;
+}
+
+async function workingSet(host: Host, raw: unknown): Promise<void> {
+  const options = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawOptions));
+  const config = await configFrom(host, options);
+  if (options.dryRun) return host.stdout.write(planText(config, options.kvBytesPerToken));
+  await runToEnd(
+    host,
+    options,
+    config.limits.maxTtftMs,
+    (listener, signals) => runWorkingSet(host, config, listener, signals),
+    {
+      experiment: "working-set",
+      briefly: {
+        endpoint: config.target.endpoints.join(" "),
+        by: "working_set",
+        fixed: `cache_rate: ${config.hitRates.join(" ")}`,
+      },
+    },
+  );
+}
+
+/** Options as given: those that cannot be read are not missing. */
+type RawOptions = Readonly<Partial<Record<keyof Options, unknown>>>;
+
+function across(options: Readable<Options>, raw: RawOptions): string[] {
+  const problems = [...loadProblems(options), ...sizeProblems(options, raw)];
+  if (options.mode === "fixed" && options.fixedConcurrency === undefined) {
+    problems.push("--mode fixed needs --fixed-concurrency");
+  }
+  if (options.mode === "ramp" && options.fixedConcurrency !== undefined) {
+    problems.push("--fixed-concurrency needs --mode fixed");
+  }
+  if (options.assessmentPeriod !== undefined) {
+    problems.push("--assessment-period is --ramp-duration here: the time for one level");
+  }
+  return problems;
+}
+
+function sizeProblems(options: Readable<Options>, raw: RawOptions): string[] {
+  const { minWorkingSetSize: min, maxWorkingSetSize: max, workingSetSizes: sizes } = options;
+  const range = {
+    "--min-working-set-size": raw.minWorkingSetSize,
+    "--max-working-set-size": raw.maxWorkingSetSize,
+    "--working-set-increments": raw.workingSetIncrements,
+  };
+  const names = (isGiven: boolean) =>
+    Object.entries(range).filter(([, value]) => (value !== undefined) === isGiven)
+      .map(([name]) => name);
+  const given = names(true).join(", ");
+  const problems = byteProblems(options, [min ?? [], max ?? [], sizes ?? []].flat());
+  if (raw.workingSetSizes !== undefined) {
+    if (given !== "") problems.push(`--working-set-sizes and ${given} exclude each other`);
+    return problems;
+  }
+  for (const name of names(false)) problems.push(`${name} is required`);
+  const [least, most] = [min, max].map((one) => inTokens(one ?? {}, options.kvBytesPerToken));
+  if (least !== undefined && most !== undefined && least > most) {
+    problems.push("--min-working-set-size must be at most --max-working-set-size");
+  }
+  return problems;
+}
+
+function byteProblems({ kvBytesPerToken }: Readable<Options>, sizes: readonly Size[]): string[] {
+  if (sizes.every(({ bytes }) => bytes === undefined)) return [];
+  if (kvBytesPerToken === undefined) {
+    return ["a working set in bytes needs --kv-bytes-per-token"];
+  }
+  return sizes.some((one) => (inTokens(one, kvBytesPerToken) ?? 0) < 1)
+    ? ["a working set in bytes holds less than one token"]
+    : [];
+}
+
+function inTokens({ tokens, bytes }: Size, kvBytesPerToken: number | undefined) {
+  if (tokens !== undefined) return tokens;
+  return bytes === undefined || kvBytesPerToken === undefined
+    ? undefined
+    : Math.floor(bytes / kvBytesPerToken);
+}
+
+/** The working sets that were asked for, in tokens, ascending. */
+function sizesOf(options: Options): number[] {
+  const tokens = (one: Size | undefined) => inTokens(one ?? {}, options.kvBytesPerToken) ?? 0;
+  if (options.workingSetSizes !== undefined) return ascending(options.workingSetSizes.map(tokens));
+  return workingSetSizes({
+    minTokens: tokens(options.minWorkingSetSize),
+    maxTokens: tokens(options.maxWorkingSetSize),
+    count: options.workingSetIncrements ?? 1,
+    scale: options.workingSetScale,
+  });
+}
+
+async function configFrom(host: Host, options: Options): Promise<WorkingSetConfig> {
+  const load = loadConfig(host, options, [options.fixedConcurrency ?? []].flat());
+  const workingSets = sizesOf(options);
+  return {
+    ...load,
+    target: await targetFrom(host, options),
+    // The sizes themselves, as in the Python suite: how they were asked for does not matter.
+    output: outputConfig(host, options, {
+      working_set_sizes: workingSets,
+      min_working_set_size: undefined,
+      max_working_set_size: undefined,
+      working_set_increments: undefined,
+      working_set_scale: undefined,
+      init_strategy: undefined,
+      random_working_set_selection: undefined,
+      access_order: load.accessOrder,
+    }),
+    contextSizes: ascending(options.contextSizes),
+    workingSets,
+    hitRates: ascending(options.cacheHitRates),
+    reinitStrategy: options.reinitStrategy,
+    ensureCoverage: options.ensureWorkingSetCoverage,
+  };
+}
+
+/** What `--dry-run` prints. */
+function planText(config: WorkingSetConfig, kvBytesPerToken: number | undefined): string {
+  const { contextSizes, workingSets, hitRates } = config;
+  const sweep = `${contextSizes.length} context sizes x ${workingSets.length} working sets x ` +
+    `${hitRates.length} hit rates`;
+  return sweepPlan(config, {
+    what: sweep,
+    count: contextSizes.length * workingSets.length * hitRates.length,
+    pools: contextSizes.flatMap((contextSizeTokens) =>
+      workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
+    ),
+  }, kvBytesPerToken);
+}
