@@ -47,9 +47,10 @@ export interface Exchange {
   readonly worker: number;
   readonly dueAtMs: number;
   /**
-   * Right before `fetch()` was called. Between this and the first byte on the wire lie the call
-   * itself, a turn of the event loop's I/O, and, if no idle connection was at hand, opening one
-   * (TCP, TLS). The body is a stream (see `onceStream`): it follows in the next turns, chunked.
+   * Right after `fetch()` was called, which has queued the request for the I/O of this turn of the
+   * event loop: no byte of it has left before. Between this and the first byte on the wire lie the
+   * rest of the turn and, if no idle connection was at hand, opening one (TCP, TLS). The body is a
+   * stream (see `onceStream`): it follows in the next turns, chunked.
    */
   readonly sentAtMs: number;
   readonly headersAtMs?: number;
@@ -95,9 +96,11 @@ export async function exchange(
   const facts: ResponseFacts = {};
   let failure: Failure | undefined;
   const init = requestInit(request, options, controller.signal);
-  const sentAtMs = options.nowMs();
+  let sentAtMs = options.nowMs();
   try {
-    const response = await fetch(request.url, init);
+    const answer = fetch(request.url, init);
+    sentAtMs = options.nowMs();
+    const response = await answer;
     facts.headersAtMs = options.nowMs();
     readFacts(response, facts);
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;

@@ -8,6 +8,7 @@ import { exchange } from "../client/stream.ts";
 import { LagMeter } from "./lag.ts";
 import type { Ended, FromWorker, Setup, ToWorker } from "./messages.ts";
 import { Slots, type SlotsHost } from "./slots.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * Idle connections are dropped before a server drops them: llama.cpp, uvicorn (vLLM, SGLang) and
@@ -32,6 +33,7 @@ export function runLoadWorker(): void {
 class LoadWorker implements SlotsHost {
   readonly post: SlotsHost["post"];
   readonly #lag = new LagMeter(() => performance.now());
+  readonly #turns = new Turns();
   #setup: Setup = { type: "setup", worker: 0, headers: {}, caCerts: [] };
   #client: Deno.HttpClient | undefined;
   #offsetMs = 0;
@@ -52,19 +54,24 @@ class LoadWorker implements SlotsHost {
 
   /** Sending to all slots at once takes a while: that is the ramp-in, not lag. */
   filled(): void {
-    if (this.#slots !== undefined) this.#lag.start();
+    this.#turns.whenIdle(() => {
+      if (this.#slots !== undefined) this.#lag.start();
+    });
   }
 
   send(...[request, dueAtMs, signal]: Parameters<SlotsHost["send"]>): ReturnType<
     SlotsHost["send"]
   > {
-    return exchange({ ...request, dueAtMs }, {
+    const options = {
       worker: this.#setup.worker,
       headers: this.#setup.headers,
       nowMs: () => this.nowMs(),
       client: this.#client,
       signal,
-    });
+    };
+    return new Promise((resolve) =>
+      this.#turns.take(() => resolve(exchange({ ...request, dueAtMs }, options)))
+    );
   }
 
   receive(message: ToWorker): void {

@@ -1,0 +1,62 @@
+/**
+ * Processes of the benchmarks: the line that says that one is ready, and what one has used.
+ *
+ * @module
+ */
+
+/** The first line of a process's stdout, as JSON; the rest is read and dropped. */
+export async function readyLine(
+  child: { readonly stdout: ReadableStream<Uint8Array> },
+): Promise<{ readonly url: string }> {
+  const reader = child.stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  while (!text.includes("\n")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(`a process ended before it was ready: ${text}`);
+    text += decoder.decode(value, { stream: true });
+  }
+  const drain = async () => {
+    while (!(await reader.read()).done);
+  };
+  drain().catch(() => {});
+  return JSON.parse(text.split("\n")[0] ?? "");
+}
+
+/** What a process has used so far. */
+export interface ProcessUse {
+  /** User and system time of all its threads. */
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+  readonly peakBytes: number;
+}
+
+/** Milliseconds of one tick of `/proc/PID/stat`, on every Linux that is in use. */
+const TICK_MS = 10;
+
+/** Reads `/proc`. @throws If the process is gone, or this is not Linux. */
+export async function processUse(pid: number | "self"): Promise<ProcessUse> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  // The name of the program, in brackets, may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  const kilobytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]);
+  return {
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+    residentBytes: kilobytes("VmRSS") * 1024,
+    peakBytes: kilobytes("VmHWM") * 1024,
+  };
+}
+
+/** The machine and the runtime, one line each, for the head of a result. */
+export async function machineLines(): Promise<string[]> {
+  const cpuInfo = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
+  const model = /model name\s*:\s*(.+)/.exec(cpuInfo)?.[1] ?? "unknown processor";
+  const { total } = Deno.systemMemoryInfo();
+  return [
+    `date: ${new Date().toISOString().slice(0, 10)}`, // kvmark-lint: wall-clock
+    `machine: ${navigator.hardwareConcurrency} cores of ${model}, ` +
+    `${Math.round(total / 2 ** 30)} GiB, Linux ${Deno.osRelease()}`,
+    `Deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
+  ];
+}
