@@ -1,0 +1,165 @@
+/**
+ * Steps in a curve: where it leaves one plateau for the next, and nothing else.
+ *
+ * A step has to stand out of what the curve does everywhere else (noise from size to size, and any
+ * steady slope), has to be done within one size in between, and has to last: the sizes after it
+ * stay above the sizes before it.
+ *
+ * @module
+ */
+
+import { median } from "../metrics/intervals.ts";
+
+/** One point of a curve whose steps are looked for; higher is worse. */
+export interface CurvePoint {
+  /** Logarithm of the value. */
+  readonly log: number;
+  /** Standard error of that logarithm, as far as it is known. */
+  readonly error: number;
+}
+
+/** A step: `before` is the last point of the plateau before it, `after` the first one after it. */
+export interface Step {
+  readonly before: number;
+  readonly after: number;
+  /** Level after over level before. */
+  readonly ratio: number;
+}
+
+/** How large a step has to be. */
+export interface StepLimits {
+  /** Level after over level before. */
+  readonly leastRatio: number;
+  /** In units of the noise from point to point. */
+  readonly leastNoise: number;
+  /** Points that a plateau needs. */
+  readonly leastPoints: number;
+}
+
+/** What {@linkcode findSteps} asks for by default; `docs/tier-map.md` has the error rates. */
+export const STEP_LIMITS: StepLimits = { leastRatio: 1.15, leastNoise: 6, leastPoints: 2 };
+
+/** Below this no clock and no server repeats itself from one size to the next. */
+const LEAST_NOISE = 0.01;
+/** A difference that may be part of a step, in units of the noise. */
+const CANDIDATE_NOISE = 3;
+/** Of all pairs of a point before and a point after a step, the share that has to be in order. */
+const ORDERED_SHARE = 0.95;
+
+/**
+ * The steps up in a curve.
+ *
+ * @param curve By ascending working-set size.
+ * @returns None where the curve has fewer than two plateaus' worth of points.
+ * @example
+ * ```ts
+ * import { findSteps } from "./steps.ts";
+ * const curve = [10, 11, 10, 40, 41, 40].map((ms) => ({ log: Math.log(ms), error: 0 }));
+ * console.log(findSteps(curve)); // [ { before: 2, after: 3, ratio: 4 } ]
+ * ```
+ */
+export function findSteps(
+  curve: readonly CurvePoint[],
+  limits: StepLimits = STEP_LIMITS,
+): Step[] {
+  if (curve.length < 2 * limits.leastPoints) return [];
+  const { slope, noise } = background(curve);
+  const rises = curve.slice(1).map((point, i) => point.log - (curve[i]?.log ?? NaN) - slope);
+  let steps = candidates(rises, noise).filter(({ rise }) => rise >= limits.leastNoise * noise);
+  for (;;) {
+    const kept = steps.filter((_, i) => lasts(curve, steps, i, limits));
+    if (kept.length === steps.length) break;
+    // The least step goes first: without it the plateaus beside it become one.
+    const failed = steps.filter((step) => !kept.includes(step));
+    const least = failed.reduce((a, b) => b.rise < a.rise ? b : a);
+    steps = steps.filter((step) => step !== least);
+  }
+  return steps.map(({ before, after }, i) => {
+    const [left, right] = plateausBeside(curve, steps, i);
+    return { before, after, ratio: Math.exp(level(right) - level(left)) };
+  });
+}
+
+interface Candidate {
+  readonly before: number;
+  readonly after: number;
+  /** Logarithm of the rise, the slope taken off. */
+  readonly rise: number;
+}
+
+/**
+ * What the curve does where there is no step: the median of its differences, and their scatter by
+ * the median absolute deviation, which a few steps do not change.
+ */
+function background(curve: readonly CurvePoint[]): { slope: number; noise: number } {
+  const differences = curve.slice(1).map((point, i) => point.log - (curve[i]?.log ?? NaN));
+  const slope = median(differences) ?? 0;
+  const scatter = 1.4826 * (median(differences.map((one) => Math.abs(one - slope))) ?? 0);
+  const errors = curve.slice(1).map((point, i) => Math.hypot(point.error, curve[i]?.error ?? 0));
+  return { slope, noise: Math.max(LEAST_NOISE, scatter, median(errors) ?? 0) };
+}
+
+/** Differences that stand out; two in a row are one step with a size in between. */
+function candidates(rises: readonly number[], noise: number): Candidate[] {
+  const found: Candidate[] = [];
+  for (let i = 0; i < rises.length; i++) {
+    let [end, rise] = [i, 0];
+    for (; (rises[end] ?? 0) > CANDIDATE_NOISE * noise; end++) rise += rises[end] ?? 0;
+    // Longer ones are a slope that begins, not a step.
+    if (end - i === 1 || end - i === 2) found.push({ before: i, after: end, rise });
+    i = Math.max(i, end);
+  }
+  return found;
+}
+
+function plateausBeside(
+  curve: readonly CurvePoint[],
+  steps: readonly Candidate[],
+  index: number,
+): [readonly CurvePoint[], readonly CurvePoint[]] {
+  const step = steps[index];
+  if (step === undefined) return [[], []];
+  return [
+    curve.slice(steps[index - 1]?.after ?? 0, step.before + 1),
+    curve.slice(step.after, (steps[index + 1]?.before ?? curve.length - 1) + 1),
+  ];
+}
+
+function level(points: readonly CurvePoint[]): number {
+  return median(points.map((point) => point.log)) ?? NaN;
+}
+
+function lasts(
+  curve: readonly CurvePoint[],
+  steps: readonly Candidate[],
+  index: number,
+  limits: StepLimits,
+): boolean {
+  const [left, right] = plateausBeside(curve, steps, index);
+  if (Math.min(left.length, right.length) < limits.leastPoints) return false;
+  if (!(level(right) - level(left) >= Math.log(limits.leastRatio))) return false;
+  const inOrder = left.reduce(
+    (sum, before) => sum + right.filter((after) => after.log > before.log).length,
+    0,
+  );
+  return inOrder >= ORDERED_SHARE * left.length * right.length;
+}
+
+/** Of `share` (0 to 1, falling): whether it falls from nearly all to nearly none in one go. */
+export function shareStep(shares: readonly (number | undefined)[]): Step | undefined {
+  const known = shares.every((one) => one !== undefined);
+  if (!known || shares.length < 2) return undefined;
+  const values = shares as readonly number[];
+  const firstLow = values.findIndex((one) => one < HELD_SHARE);
+  if (firstLow < 1) return undefined;
+  // One size in between may be held in part.
+  const after = (values[firstLow] ?? 1) <= LOST_SHARE ? firstLow : firstLow + 1;
+  const rest = values.slice(after);
+  if (rest.length === 0 || rest.some((one) => one > LOST_SHARE)) return undefined;
+  return { before: firstLow - 1, after, ratio: Infinity };
+}
+
+/** From this share on a working set counts as held, and up to that one as lost. */
+export const HELD_SHARE = 0.8;
+/** See {@linkcode HELD_SHARE}. */
+export const LOST_SHARE = 0.2;
