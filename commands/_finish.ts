@@ -4,7 +4,7 @@
  * @module
  */
 
-import { KvmarkError } from "../lib/errors.ts";
+import { KvmarkError, userError } from "../lib/errors.ts";
 import type { RunResult, Signals } from "../lib/experiments/config.ts";
 import { type ErrorHandling, runProblem } from "../lib/experiments/error_handling.ts";
 import type { Host } from "../lib/host.ts";
@@ -29,7 +29,15 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
   const { dir, experiment } = options;
   const { rows, warnings } = result;
   let page: string | undefined;
-  if (!options.skipGraphs && rows.length > 0) page = await writePages(host, dir);
+  let unwritten: KvmarkError | undefined;
+  if (!options.skipGraphs && rows.length > 0) {
+    try {
+      page = await writePages(host, dir);
+    } catch (error) {
+      // The result is known all the same, and printed first.
+      unwritten = pagesError(dir, error);
+    }
+  }
   if (options.json) {
     const report = { experiment, rows, warnings, output_dir: dir, index: page ?? null };
     host.stdout.write(`${JSON.stringify(report)}\n`);
@@ -40,6 +48,7 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
     host.stdout.write(resultTable(rows, columns));
     host.stdout.write(`\n${page === undefined ? `results: ${dir}` : `dashboard: ${page}`}\n`);
   }
+  if (unwritten !== undefined) throw unwritten;
   if (result.interrupted) {
     throw new KvmarkError("interrupted", "Interrupted; the finished cells are kept", {
       hint: "run the same command again to go on",
@@ -79,6 +88,16 @@ function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void
   if (problem === undefined) return;
   throw new KvmarkError("failed", `${problem[0]?.toUpperCase()}${problem.slice(1)}${why}`, {
     hint,
+  });
+}
+
+/** @throws Whatever is not about files: a defect. */
+function pagesError(dir: string, error: unknown): KvmarkError {
+  const told = userError(error);
+  if (!(told instanceof KvmarkError)) throw error;
+  return new KvmarkError(told.kind, `Cannot write the pages in ${dir}: ${told.message}`, {
+    hint: "the rows are kept: the same command writes the pages when there is space",
+    cause: error,
   });
 }
 

@@ -35,7 +35,7 @@ export const RUN_OPTIONS = {
   reuseCache: v.optional(v.boolean(), false),
   kvBytesPerToken: v.optional(whole(1)),
   workers: v.optional(whole(1, 256)),
-  outputDir: v.string(),
+  outputDir: v.pipe(v.string(), v.nonEmpty("must not be empty")),
   skipGraphs: v.optional(v.boolean(), false),
   forceRestart: v.optional(v.boolean(), false),
   requireVerified: v.optional(v.boolean(), false),

@@ -5,7 +5,7 @@
  */
 
 import { Command, CommanderError } from "@commander-js/extra-typings";
-import { exitCodeOf, formatError } from "../lib/errors.ts";
+import { exitCodeOf, formatError, userError } from "../lib/errors.ts";
 import type { Host } from "../lib/host.ts";
 import { VERSION } from "./_version.ts";
 
@@ -64,8 +64,9 @@ export async function runCommandLine(host: Host): Promise<number> {
       await connect(command, host).parseAsync(rest, { from: "user" });
     }
     return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = userError(thrown);
     host.stderr.write(`${formatError(error)}\n`);
     return exitCodeOf(error);
   }

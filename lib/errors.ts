@@ -65,6 +65,33 @@ export class KvmarkError extends Error {
   }
 }
 
+/**
+ * An error of the operating system, or a permission that was not given, as one that a user can act
+ * on; every other error as it is.
+ *
+ * @example
+ * ```ts
+ * import { KvmarkError, userError } from "./errors.ts";
+ * const full = Object.assign(new Error("No space left on device"), { code: "ENOSPC" });
+ * console.log(userError(full) instanceof KvmarkError); // true
+ * ```
+ */
+export function userError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof KvmarkError) return error;
+  if (error.name === "NotCapable") {
+    return new KvmarkError("io", error.message, {
+      hint: "the README lists the permissions that kvmark needs under deno run",
+      cause: error,
+    });
+  }
+  const { code } = error as { code?: unknown };
+  if (typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return error;
+  return new KvmarkError("io", error.message, {
+    hint: "check the path, its permissions and the free space",
+    cause: error,
+  });
+}
+
 /** The exit code that an error leads to. Anything but a {@linkcode KvmarkError} is a defect: 1. */
 export function exitCodeOf(error: unknown): number {
   return error instanceof KvmarkError ? EXIT_CODES[error.kind].code : EXIT_CODES.internal.code;

@@ -52,16 +52,26 @@ export class Journal {
   async flush(): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
     for (const [name, text] of this.#buffers) {
+      const path = `${this.#dir}/${name}`;
       try {
-        await this.#files.appendText(`${this.#dir}/${name}`, text);
+        await this.#requireUntouched(path, this.#bytes.get(name) ?? 0);
+        await this.#files.appendText(path, text);
       } catch (error) {
-        this.#broken = writeError(`${this.#dir}/${name}`, error);
+        this.#broken = writeError(path, error);
         throw this.#broken;
       }
       this.#buffers.delete(name);
       this.#bytes.set(name, (this.#bytes.get(name) ?? 0) + new TextEncoder().encode(text).length);
       this.#grown.add(name);
     }
+  }
+
+  /** A file that somebody deleted, moved or wrote to would get rows without their beginning. */
+  async #requireUntouched(path: string, length: number): Promise<void> {
+    const found = (await this.#files.stat(path))?.sizeBytes;
+    if ((found ?? 0) === length) return;
+    const how = found === undefined ? "it is gone" : `it has ${found} bytes instead of ${length}`;
+    throw new Error(`${how}: another program deleted, moved or changed it during the run`);
   }
 
   /** From now on nothing more is written: what is in the files is no longer known. */

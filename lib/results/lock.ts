@@ -45,6 +45,8 @@ interface Taken {
   readonly since: string;
 }
 
+const UNKNOWN_HOST = "unknown";
+
 /** Name of the lock file. */
 export const LOCK_NAME = ".kvmark.lock";
 
@@ -54,7 +56,7 @@ export const LOCK_NAME = ".kvmark.lock";
  * @throws {KvmarkError} `io` if another kvmark holds it. File errors are passed on.
  */
 export async function takeLock(options: LockOptions): Promise<Lock> {
-  const { files, clock, dir, pid, nonce, hostName = "unknown" } = options;
+  const { files, clock, dir, pid, nonce, hostName = UNKNOWN_HOST } = options;
   const path = `${dir}/${LOCK_NAME}`;
   const notes: string[] = [];
   const kernel = await kernelLock(options, path, notes);
@@ -147,12 +149,13 @@ function eventOf(line: string): Readonly<Record<string, unknown>> {
 }
 
 async function isHeld(other: Taken, options: LockOptions): Promise<boolean> {
-  if (other.host !== (options.hostName ?? "unknown")) return false;
+  if (other.host !== (options.hostName ?? UNKNOWN_HOST)) return false;
   return await options.isAlive?.(other.pid) ?? false;
 }
 
 function name(other: Taken): string {
-  return `kvmark (process ${other.pid} on ${other.host}, since ${other.since})`;
+  const where = other.host === UNKNOWN_HOST ? "" : ` on ${other.host}`;
+  return `kvmark (process ${other.pid}${where}, since ${other.since})`;
 }
 
 function heldBy(dir: string, other: Taken | undefined): KvmarkError {

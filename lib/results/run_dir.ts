@@ -40,6 +40,8 @@ import {
   PHASE_COLUMNS,
   type PhaseRow,
   type RunConfig,
+  SERVER_METRICS_COLUMNS,
+  type ServerMetricsRow,
   SINGLE_PROMPT_COLUMNS,
   type SinglePromptRow,
   SUMMARY_COLUMNS,
@@ -101,6 +103,7 @@ export interface RunDir {
   /** Writes all rows that are buffered as well. */
   appendPhase(row: PhaseRow): Promise<void>;
   appendSinglePrompt(rows: readonly SinglePromptRow[]): Promise<void>;
+  appendServerMetrics(rows: readonly ServerMetricsRow[]): Promise<void>;
   /**
    * Everything that was appended so far becomes permanent, and the cell is finished. With `redo`
    * only for this attempt: a resume takes its rows out and runs it again.
@@ -197,6 +200,11 @@ class OpenRunDir implements RunDir {
     return this.#append(name, SINGLE_PROMPT_COLUMNS, rows, true);
   }
 
+  appendServerMetrics(rows: readonly ServerMetricsRow[]): Promise<void> {
+    if (rows.length === 0) return Promise.resolve();
+    return this.#append(`server_metrics_${this.timestamp}.csv`, SERVER_METRICS_COLUMNS, rows);
+  }
+
   finishCell(cellId: string, row?: SummaryRow, { redo = false } = {}): Promise<void> {
     return this.#inOrder(async () => {
       const { journal, progress, rows } = this.#run();
@@ -237,11 +245,11 @@ class OpenRunDir implements RunDir {
     return this.#inOrder(async () => {
       if (this.#closed) return;
       this.#closed = true;
-      try {
-        await this.#begun?.journal.flush();
-      } finally {
-        await this.#lock.release();
-      }
+      let failure: unknown;
+      await this.#begun?.journal.flush().catch((error) => void (failure = error));
+      // A folder that is gone cannot be given free; why it is gone was the first failure.
+      await this.#lock.release().catch((error) => void (failure ??= writeError(this.dir, error)));
+      if (failure !== undefined) throw failure;
     });
   }
 
