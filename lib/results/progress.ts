@@ -168,3 +168,11 @@ function isCommit(value: unknown): value is Commit {
     Object.values(value.bytes).every((bytes) => Number.isSafeInteger(bytes)) &&
     (value.redo === undefined || typeof value.redo === "boolean");
 }
+
+/** The error for a folder whose run has other settings. */
+export function otherSettings(dir: string, changes: ReturnType<typeof changesOf>): KvmarkError {
+  return new KvmarkError("usage", `The folder ${dir} holds a run with other settings`, {
+    problems: changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`),
+    hint: "give --force-restart to start over (the old files stay), or another --output-dir",
+  });
+}

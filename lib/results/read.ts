@@ -12,12 +12,14 @@ import { readPythonRun } from "./legacy.ts";
 import { parseProgress, type Progress, PROGRESS_NAME } from "./progress.ts";
 import { isResultFile } from "./run_files.ts";
 import {
+  type ColdStart,
   DETAIL_COLUMNS,
   type DetailRow,
   type ExperimentKind,
   PHASE_COLUMNS,
   type RunConfig,
   type RunData,
+  SERVER_METRICS_COLUMNS,
   SINGLE_PROMPT_COLUMNS,
   SUMMARY_COLUMNS,
   type SummaryRow,
@@ -100,7 +102,7 @@ async function kvmarkProgress(folder: Folder): Promise<Progress | undefined> {
  */
 async function timestampByColumns(folder: Folder): Promise<string | undefined> {
   const tables = folder.matching(/^.*_(\d{8}_\d{6})\.csv$/).filter(({ name }) =>
-    isResultFile(name)
+    isResultFile(name) && !name.startsWith("server_metrics_")
   );
   const [newest] = tables.sort((a, b) => (a.parts[0] ?? "") < (b.parts[0] ?? "") ? 1 : -1);
   if (newest === undefined) return undefined;
@@ -133,6 +135,10 @@ async function readKvmarkRun(
   const singlePrompt = singleName === undefined
     ? []
     : await folder.rows(singleName, SINGLE_PROMPT_COLUMNS);
+  const [metricsName] = named(/^server_metrics_/);
+  const serverMetrics = metricsName === undefined
+    ? undefined
+    : await folder.rows(metricsName, SERVER_METRICS_COLUMNS);
   const stale = textOf(runJson, "timestamp") !== timestamp;
   if (runJson !== undefined && stale) {
     folder.problems.push("run.json: it belongs to an earlier run of the folder and is left out");
@@ -151,6 +157,7 @@ async function readKvmarkRun(
     phases,
     singlePrompt,
     sustained: [],
+    ...optional("serverMetrics", serverMetrics),
     files: folder.entries,
     problems: folder.problems,
   };
@@ -168,13 +175,14 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
     const list = Array.isArray(value) ? value.filter((one) => typeof one === "string") : undefined;
     return optional(key, list);
   };
-  const { experiment, parameters, serverFacts } = runJson ?? {};
+  const { experiment, parameters, serverFacts, cold } = runJson ?? {};
   const facts = Array.isArray(serverFacts) ? serverFacts.filter(isFact) : undefined;
   return {
     ...optional("experiment", isExperiment(experiment) ? experiment : progress?.experiment),
     ...optional("kvmarkVersion", textOf(runJson, "kvmarkVersion") ?? progress?.version),
     ...optional("parameters", isObject(parameters) ? parameters : progress?.identity),
     ...optional("serverFacts", facts),
+    ...optional("cold", isColdStart(cold) ? cold : undefined),
     ...text("startedAt"),
     ...text("model"),
     ...text("server"),
@@ -191,6 +199,13 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
 function isFact(value: unknown): value is { name: string; value: string; evidence: string } {
   return isObject(value) &&
     ["name", "value", "evidence"].every((key) => typeof value[key] === "string");
+}
+
+function isColdStart(value: unknown): value is ColdStart {
+  return isObject(value) && typeof value["asked"] === "string" &&
+    ["reset", "salt", "none"].includes(String(value["by"])) &&
+    typeof value["proved"] === "boolean" && Array.isArray(value["evidence"]) &&
+    value["evidence"].every((one) => typeof one === "string");
 }
 
 function isExperiment(value: unknown): value is ExperimentKind {

@@ -17,6 +17,7 @@ import {
   changesOf,
   type Commit,
   type Identity,
+  otherSettings,
   parseProgress,
   type Progress,
   PROGRESS_NAME,
@@ -395,11 +396,4 @@ class OpenRunDir implements RunDir {
     this.#last = result.catch(() => undefined);
     return result;
   }
-}
-
-function otherSettings(dir: string, changes: ReturnType<typeof changesOf>): KvmarkError {
-  return new KvmarkError("usage", `The folder ${dir} holds a run with other settings`, {
-    problems: changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`),
-    hint: "give --force-restart to start over (the old files stay), or another --output-dir",
-  });
 }

@@ -12,12 +12,13 @@ import {
   DETAIL_COLUMNS,
   type ExperimentKind,
   PHASE_COLUMNS,
+  SERVER_METRICS_COLUMNS,
   SINGLE_PROMPT_COLUMNS,
   SUMMARY_COLUMNS,
 } from "./schema.ts";
 
 const RESULT_FILE =
-  /^(?:summary|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_(?:.*_)?\d{8}_\d{6}\.csv$/;
+  /^(?:summary|server_metrics|detailed_results|phase_metadata|single_prompt_results|sustained_periods)_(?:.*_)?\d{8}_\d{6}\.csv$/;
 
 /** True for the CSV files of kvmark and of the Python suite. */
 export function isResultFile(name: string): boolean {
@@ -57,8 +58,7 @@ export async function checkHeaders(
 ): Promise<void> {
   const expected = tableHeaders(stored.experiment, stored.timestamp);
   for (const name of names) {
-    const details = name.startsWith("detailed_results_") ? headerLine(DETAIL_COLUMNS) : undefined;
-    const header = expected.get(name) ?? details;
+    const header = expected.get(name) ?? lazyHeader(name);
     const bytes = await files.readBytes(`${dir}/${name}`);
     const end = bytes.indexOf(0x0a);
     // Without a line end it was cut off before any row, and is made anew.
@@ -70,6 +70,12 @@ export async function checkHeaders(
       { hint: "give --force-restart to start over (the old files stay), or another --output-dir" },
     );
   }
+}
+
+/** The header of a file that is made with its first row. */
+function lazyHeader(name: string): string | undefined {
+  if (name.startsWith("detailed_results_")) return headerLine(DETAIL_COLUMNS);
+  return name.startsWith("server_metrics_") ? headerLine(SERVER_METRICS_COLUMNS) : undefined;
 }
 
 /** `YYYYMMDD_HHMMSS` in local time. */

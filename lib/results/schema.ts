@@ -80,6 +80,12 @@ export const SUMMARY_COLUMNS = [
     "Hit rate that the prompts allow after chunk and block rounding",
   ),
   number("observed_hit_rate", "%", "Hit rate that the server reported, token-weighted"),
+  number(
+    "theoretical_hit_rate",
+    "%",
+    "Hit rate of an LRU cache of the stated size, block by block",
+  ),
+  number("counter_hit_rate", "%", "Hit rate by the deltas of the server's counters"),
   text("hit_rate_verdict", "`confirmed`, `differs` or `unchecked`"),
   text("hit_rate_cause", "The likeliest cause of the verdict"),
   number("computed_tokens_per_sec", "tokens/s", "Prompt tokens that the server computed"),
@@ -220,6 +226,38 @@ export const SINGLE_PROMPT_COLUMNS = [
   text("request_id", "Unique in the run"),
 ] as const satisfies readonly Column[];
 
+/** `server_metrics_{time}.csv`: one row a scrape of a server's metrics, within the periods. */
+export const SERVER_METRICS_COLUMNS = [
+  ...WHERE,
+  text("phase_id", "Period that the scrape was made in"),
+  text("endpoint", "Server whose metrics were read"),
+  number("time", "Unix s", "When the metrics were read"),
+  number("interval_s", "s", "Since the scrape before; empty in the first row of a period"),
+  number("running", "requests", "Requests being computed"),
+  number("waiting", "requests", "Requests in the queue"),
+  number("kv_usage", "%", "Share of the KV cache in HBM that is in use"),
+  number("host_kv_usage", "%", "Share of the host tier that is in use"),
+  number("prompt_tokens", "tokens", "Prompt tokens counted in the interval"),
+  number("generated_tokens", "tokens", "Generated tokens counted in the interval"),
+  number("cache_query_tokens", "tokens", "Prompt tokens that the cache was asked for"),
+  number("cache_hit_tokens", "tokens", "Of these, found in any tier"),
+  number("hbm_hit_tokens", "tokens", "Found in HBM"),
+  number("dram_hit_tokens", "tokens", "Found in host memory"),
+  number("ssd_hit_tokens", "tokens", "Found in storage"),
+  number(
+    "offload_hit_tokens",
+    "tokens",
+    "Found below HBM, where the server does not say which tier",
+  ),
+  number("evicted_tokens", "tokens", "Thrown out of the cache"),
+  number("preemptions", "requests", "Requests thrown out of the batch"),
+  number("offload_load_bytes", "B", "Loaded from the tiers below HBM"),
+  number("offload_load_s", "s", "Time of these loads"),
+  number("offload_store_bytes", "B", "Stored to the tiers below HBM"),
+  number("offload_store_s", "s", "Time of these stores"),
+  text("restarted", "`yes` where a counter went backwards: the server was started again"),
+] as const satisfies readonly Column[];
+
 /** `sustained_periods_*.csv`, written by the Python suite's HEAD and only read by kvmark. */
 export const SUSTAINED_COLUMNS = [
   number("period_number", "", "From 1"),
@@ -251,6 +289,8 @@ export type DetailRow = Row<typeof DETAIL_COLUMNS>;
 export type PhaseRow = Row<typeof PHASE_COLUMNS>;
 /** A row of `single_prompt_results_*.csv`. */
 export type SinglePromptRow = Row<typeof SINGLE_PROMPT_COLUMNS>;
+/** A row of `server_metrics_*.csv`. */
+export type ServerMetricsRow = Row<typeof SERVER_METRICS_COLUMNS>;
 /** A row of `sustained_periods_*.csv`. */
 export type SustainedRow = Row<typeof SUSTAINED_COLUMNS>;
 
@@ -273,12 +313,26 @@ export interface RunData {
   readonly phases: readonly PhaseRow[];
   readonly singlePrompt: readonly SinglePromptRow[];
   readonly sustained: readonly SustainedRow[];
+  /** Absent where the metrics of the servers were not read. */
+  readonly serverMetrics?: readonly ServerMetricsRow[];
   /** Names of all files in the folder, sorted. */
   readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
   /** What could not be read, file by file, one line each. */
   readonly problems: readonly string[];
   /** `tier_map.json`, where there is one that was made from these rows. */
   readonly tierMap?: TierMap;
+}
+
+/** How a run made sure that it found nothing of its own in the cache, and the proof. */
+export interface ColdStart {
+  /** `--cold`, or `reuse` with `--reuse-cache`. */
+  readonly asked: string;
+  /** `reset`: every tier was dropped. `salt`: the text of the run was never sent before. */
+  readonly by: "reset" | "salt" | "none";
+  /** True only if a canary showed it. */
+  readonly proved: boolean;
+  /** Whole sentences. */
+  readonly evidence: readonly string[];
 }
 
 /** What a report needs to know about how a run was made. Every field may be unknown. */
@@ -297,6 +351,8 @@ export interface RunConfig {
   /** Tokenizer, prompt format, overhead, cold proof and the like: sentences for the report. */
   readonly notes?: readonly string[];
   readonly warnings?: readonly string[];
+  /** Whether and how the cache was cold at the start. */
+  readonly cold?: ColdStart;
   readonly kvBytesPerToken?: number;
   readonly kvBytesPerTokenSource?: string;
   readonly blockTokens?: number;

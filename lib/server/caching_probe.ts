@@ -5,10 +5,11 @@
  */
 
 import type { ApiKind } from "../record.ts";
-import { canonicalSeries, hitsFromCounters, type ServerSeries, sumByKey } from "./counters.ts";
+import { canonicalSeries, type ServerSeries, sumByKey } from "./counters.ts";
 import type { StatedLimits } from "./detect.ts";
 import { parseExposition } from "./exposition.ts";
 import { type Capability, type Engine, no, unknown, yes } from "./facts.ts";
+import { hitsFromCounters } from "./hits.ts";
 import { trySend } from "./http.ts";
 import {
   probeCachePrompt,

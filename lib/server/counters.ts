@@ -161,6 +161,10 @@ const LMCACHE: readonly MetricName[] = [
   { key: "lmcacheHits", name: "lmcache:num_hit_tokens", rank: 1 },
 ];
 
+const SIMULATOR: readonly MetricName[] = [
+  { key: "cachedTokensByTier", name: "kvmark_sim:tier_hit_tokens", splitBy: "tier" },
+];
+
 /** The name tables. A server may show several: LMCache inside vLLM, an engine behind Dynamo. */
 export const METRIC_NAMES: readonly MetricName[] = [
   ...VLLM,
@@ -170,6 +174,7 @@ export const METRIC_NAMES: readonly MetricName[] = [
   ...LLAMACPP,
   ...TGI,
   ...LMCACHE,
+  ...SIMULATOR,
 ];
 
 const NAMES = byName(METRIC_NAMES);
@@ -256,104 +261,4 @@ export function sumByKey(series: readonly ServerSeries[]): Record<string, number
 
 function unitOf(key: string): string {
   return SERVER_METRICS[key.split(".", 1)[0] as MetricKey].unit;
-}
-
-/** What the deltas of the counters say about hits. */
-export interface CounterHits {
-  /** Prompt tokens that the server saw. */
-  readonly queryTokens: number;
-  /** Of these, taken from a cache of any tier. */
-  readonly hitTokens: number;
-  /** The counters that this rests on. */
-  readonly source: string;
-  /**
-   * Prompt tokens by a counter of their own, where there is one. vLLM before the fix of July 2026
-   * (#43736, #48860) looks a waiting request up again and again and counts each time, queries and
-   * hits alike; then `queryTokens` is more than this, and the rate is that of the requests that
-   * waited longest.
-   */
-  readonly promptTokens?: number;
-}
-
-/**
- * Hits and prompt tokens from counter deltas, from the most trustworthy counters that are there.
- *
- * @param deltas Sums by canonical key, as {@linkcode sumByKey} makes them.
- * @returns Nothing where the counters do not tell, or no token was counted.
- */
-export function hitsFromCounters(
-  deltas: Readonly<Record<string, number>>,
-): CounterHits | undefined {
-  const candidates = [fromSources, fromCachedTokens, fromTiers, fromPrefixCache, fromBlocks];
-  for (const candidate of candidates) {
-    const found = candidate(deltas);
-    if (found !== undefined && found.queryTokens > 0) return found;
-  }
-  return undefined;
-}
-
-type Deltas = Readonly<Record<string, number>>;
-
-function parts(deltas: Deltas, key: MetricKey): [string, number][] {
-  return Object.entries(deltas)
-    .filter(([name]) => name.startsWith(`${key}.`))
-    .map(([name, value]) => [name.slice(key.length + 1), value]);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-function fromSources(deltas: Deltas): CounterHits | undefined {
-  const sources = parts(deltas, "promptTokensBySource");
-  if (sources.length === 0) return undefined;
-  const computed = sum(sources.filter(([name]) => name === "local_compute").map(([, v]) => v));
-  const queryTokens = sum(sources.map(([, value]) => value));
-  return { queryTokens, hitTokens: queryTokens - computed, source: "prompt tokens by source" };
-}
-
-function fromCachedTokens(deltas: Deltas): CounterHits | undefined {
-  const { cachedTokens, promptTokens, uncachedPromptTokens } = deltas;
-  if (cachedTokens === undefined) return undefined;
-  const queryTokens = promptTokens ??
-    (uncachedPromptTokens === undefined ? undefined : uncachedPromptTokens + cachedTokens);
-  if (queryTokens === undefined) return undefined;
-  return { queryTokens, hitTokens: cachedTokens, source: "cached prompt tokens" };
-}
-
-function fromTiers(deltas: Deltas): CounterHits | undefined {
-  const tiers = parts(deltas, "cachedTokensByTier");
-  const queryTokens = deltas["promptTokens"];
-  if (tiers.length === 0 || queryTokens === undefined) return undefined;
-  return { queryTokens, hitTokens: sum(tiers.map(([, v]) => v)), source: "cached tokens by tier" };
-}
-
-function fromPrefixCache(deltas: Deltas): CounterHits | undefined {
-  const { prefixQueries, prefixHits, externalHits } = deltas;
-  if (prefixQueries === undefined || prefixHits === undefined) return undefined;
-  return {
-    queryTokens: prefixQueries,
-    hitTokens: prefixHits + (externalHits ?? 0),
-    source: "prefix cache queries and hits",
-    ...(deltas["promptTokens"] === undefined ? {} : { promptTokens: deltas["promptTokens"] }),
-  };
-}
-
-function fromBlocks(deltas: Deltas): CounterHits | undefined {
-  const { promptTokens, hitBlocks, missedBlocks } = deltas;
-  if (promptTokens === undefined || hitBlocks === undefined || missedBlocks === undefined) {
-    return undefined;
-  }
-  const blocks = hitBlocks + missedBlocks;
-  return {
-    queryTokens: promptTokens,
-    hitTokens: blocks === 0 ? 0 : promptTokens * hitBlocks / blocks,
-    source: "reused and missed blocks",
-  };
-}
-
-/** True if these series can tell a hit rate. */
-export function canTellHits(series: readonly ServerSeries[]): boolean {
-  const ones = Object.fromEntries(Object.keys(sumByKey(series)).map((key) => [key, 1]));
-  return hitsFromCounters(ones) !== undefined;
 }

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
-import {
-  canonicalSeries,
-  canTellHits,
-  hitsFromCounters,
-  METRIC_NAMES,
-  sumByKey,
-} from "./counters.ts";
+import { canonicalSeries, METRIC_NAMES, sumByKey } from "./counters.ts";
 import { parseExposition } from "./exposition.ts";
+import { canTellHits, hitsFromCounters, tierHitsFromCounters } from "./hits.ts";
 
 function read(text: string) {
   return canonicalSeries(parseExposition(text));
@@ -93,4 +88,30 @@ Deno.test("hitsFromCounters() says nothing without tokens, or from TGI", () => {
 Deno.test("METRIC_NAMES has each name once per key, part and labels", () => {
   const seen = METRIC_NAMES.map((entry) => JSON.stringify([entry.key, entry.name, entry.labels]));
   assert.equal(new Set(seen).size, seen.length);
+});
+
+Deno.test("tierHitsFromCounters() knows the engines' names of the tiers", () => {
+  const cases: [Record<string, number>, Record<string, number>][] = [
+    [{ "cachedTokensByTier.hbm": 5, "cachedTokensByTier.dram": 3, "cachedTokensByTier.ssd": 1 }, {
+      hbm: 5,
+      dram: 3,
+      ssd: 1,
+    }],
+    [{ "cachedTokensByTier.device": 5, "cachedTokensByTier.host": 3 }, { hbm: 5, dram: 3 }],
+    [{ "cachedTokensByTier.storage_file": 2, "cachedTokensByTier.storage_nixl": 1 }, { ssd: 3 }],
+    [{
+      "promptTokensBySource.local_compute": 9,
+      "promptTokensBySource.local_cache_hit": 4,
+      "promptTokensBySource.external_kv_transfer": 2,
+    }, { hbm: 4, offload: 2 }],
+    [{ prefixHits: 7, externalHits: 1 }, { hbm: 7, offload: 1 }],
+    [{ cachedTokens: 7, promptTokens: 9 }, {}],
+    // What vLLM counts as external is what LMCache found in its tiers.
+    [{ prefixHits: 7, externalHits: 6, "lmcacheHitsByTier.L1": 4, "lmcacheHitsByTier.L2": 2 }, {
+      hbm: 7,
+      dram: 4,
+      ssd: 2,
+    }],
+  ];
+  for (const [deltas, tiers] of cases) assert.deepEqual(tierHitsFromCounters(deltas), tiers);
 });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { parseCapture } from "../../tests/support/capture.ts";
-import { canonicalSeries, hitsFromCounters, sumByKey } from "./counters.ts";
+import { canonicalSeries, sumByKey } from "./counters.ts";
 import { detectEngine, servedModels, statedLimits } from "./detect.ts";
 import type { Documents, Json } from "./documents.ts";
 import { parseExposition } from "./exposition.ts";
+import { hitsFromCounters } from "./hits.ts";
 
 const CAPTURES = new URL("../../tests/fixtures/captures/vllm-0.26.0/", import.meta.url);
 

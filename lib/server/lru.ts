@@ -7,7 +7,7 @@
 /** One request, in the order in which it was sent; warm-up requests included. */
 export interface SentRequest {
   /** The prompt whose beginning is shared; absent for an all-unique prompt. */
-  readonly promptIndex?: number;
+  readonly promptIndex?: number | string;
   /** Tokens at the beginning that are those of that prompt. */
   readonly sharedTokens: number;
   /** Of these, the most that the server can reuse: whole blocks, last block recomputed. */
@@ -40,6 +40,10 @@ export interface TheoreticalHits {
 }
 
 const DEFAULT_MAX_STEPS = 4_000_000;
+/** Entries of a {@linkcode CacheModel}: some 50 MB. */
+const MOST_GRAINS = 500_000;
+/** A shared part of fewer grains than this is modelled too coarsely to be told anything about. */
+const LEAST_GRAINS = 8;
 
 /**
  * Plays the requests, one after another, on an LRU cache of blocks. As in the engines a block is
@@ -76,6 +80,34 @@ export function theoreticalHits(
     grainTokens,
     hitRatePercent: 100 * hitTokens / promptTokens,
   };
+}
+
+/** The same cache, kept over a run: each request is played once, in the order of sending. */
+export class CacheModel {
+  readonly #cache: GrainLru;
+  readonly #blockTokens: number;
+  readonly grainTokens: number;
+
+  constructor({ capacityTokens, blockTokens = 1 }: Omit<LruModel, "maxSteps">) {
+    this.#blockTokens = blockTokens;
+    this.grainTokens = blockTokens *
+      Math.max(1, Math.ceil(capacityTokens / blockTokens / MOST_GRAINS));
+    this.#cache = new GrainLru(Math.floor(capacityTokens / this.grainTokens));
+  }
+
+  /** Tokens that the cache would have had; `undefined` where its grain is too coarse to tell. */
+  play(request: SentRequest): number | undefined {
+    const hit = play(this.#cache, request, this.grainTokens);
+    const { sharedTokens } = request;
+    const coarse = this.grainTokens > this.#blockTokens && sharedTokens > 0 &&
+      sharedTokens < LEAST_GRAINS * this.grainTokens;
+    return coarse ? undefined : hit;
+  }
+
+  /** Nothing is cached any more. */
+  clear(): void {
+    this.#cache.clear();
+  }
 }
 
 function grainOf(requests: readonly SentRequest[], model: LruModel): number {
@@ -117,6 +149,10 @@ class GrainLru {
     this.#grains.delete(key);
     this.#grains.set(key, true);
     this.#shrink();
+  }
+
+  clear(): void {
+    this.#grains.clear();
   }
 
   addUnique(): void {

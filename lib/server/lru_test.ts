@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type SentRequest, theoreticalHits } from "./lru.ts";
+import { CacheModel, type SentRequest, theoreticalHits } from "./lru.ts";
 
 function whole(promptIndex: number, tokens = 160): SentRequest {
   return { promptIndex, sharedTokens: tokens, achievableTokens: tokens - 16, promptTokens: tokens };
@@ -80,4 +80,36 @@ Deno.test("theoreticalHits() never falls with a larger cache, and never exceeds 
     assert.ok(small <= large);
     assert.ok(large <= sent.reduce((sum, { achievableTokens }) => sum + achievableTokens, 0));
   }));
+});
+
+Deno.test("CacheModel plays a run in parts as theoreticalHits() does as a whole", () => {
+  for (const prompts of [10, 11]) {
+    const requests = cyclic(prompts, 4);
+    const model = new CacheModel({ capacityTokens: 1600, blockTokens: 16 });
+    const played = requests.map((request) => ({ request, hit: model.play(request) }));
+    const counted = played.filter(({ request }) => request.counted !== false);
+    const hitTokens = counted.reduce((sum, { hit }) => sum + (hit ?? NaN), 0);
+    const whole = theoreticalHits(requests, { capacityTokens: 1600, blockTokens: 16 });
+    assert.equal(hitTokens, whole?.hitTokens);
+  }
+});
+
+Deno.test("CacheModel tells prompts of one index but different sizes apart, and forgets", () => {
+  const model = new CacheModel({ capacityTokens: 16_000, blockTokens: 16 });
+  const small = { ...whole(0), promptIndex: "160:0" };
+  const large = { ...whole(0, 320), promptIndex: "320:0" };
+  assert.equal(model.play(small), 0);
+  assert.equal(model.play(large), 0);
+  assert.equal(model.play(small), 144);
+  model.clear();
+  assert.equal(model.play(small), 0);
+});
+
+Deno.test("CacheModel of a huge cache says nothing about prompts that are small for its grain", () => {
+  const model = new CacheModel({ capacityTokens: 1e9, blockTokens: 16 });
+  assert.ok(model.grainTokens > 160);
+  assert.equal(model.play(whole(0)), undefined);
+  const large = whole(1, 100 * model.grainTokens);
+  assert.equal(model.play(large), 0);
+  assert.equal(model.play(large), large.achievableTokens);
 });

@@ -6,7 +6,7 @@
 
 import { KvmarkError } from "../errors.ts";
 import type { ApiKind } from "../record.ts";
-import { canonicalSeries, canTellHits } from "./counters.ts";
+import { canonicalSeries } from "./counters.ts";
 import { type DetectedEngine, detectEngine, servedModels, statedLimits } from "./detect.ts";
 import type { ServedModel, StatedLimits } from "./detect.ts";
 import { type Documents, gatherDocuments } from "./documents.ts";
@@ -19,6 +19,7 @@ import {
   unknown,
   yes,
 } from "./facts.ts";
+import { canTellHits } from "./hits.ts";
 import { printableUrl, refusal, type ServerAccess } from "./http.ts";
 import { probeField, probeRoute, probeTokenIds, type RouteProbe } from "./inference_probe.ts";
 import { type CachingFindings, probeCaching } from "./caching_probe.ts";

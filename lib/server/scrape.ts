@@ -5,16 +5,11 @@
  */
 
 import type { Clock } from "../host.ts";
-import {
-  canonicalSeries,
-  type CounterHits,
-  hitsFromCounters,
-  type ServerSeries,
-  sumByKey,
-} from "./counters.ts";
+import { canonicalSeries, type ServerSeries, sumByKey } from "./counters.ts";
 import { looksLikeExposition, parseExposition } from "./exposition.ts";
 import type { ServerFacts } from "./facts.ts";
 import { KvmarkError } from "../errors.ts";
+import { type CounterHits, hitsFromCounters } from "./hits.ts";
 import { send, type ServerAccess } from "./http.ts";
 
 /** One scrape. */
@@ -56,6 +51,8 @@ export interface Scraper {
    * if there are fewer than two.
    */
   delta(fromAtMs: number, toAtMs: number): ServerDelta | undefined;
+  /** Drops the samples before the last one that is not after `beforeAtMs`. */
+  forget(beforeAtMs: number): void;
   stop(): Promise<void>;
 }
 
@@ -104,6 +101,11 @@ class TimedScraper implements Scraper {
 
   delta(fromAtMs: number, toAtMs: number): ServerDelta | undefined {
     return deltaBetween(this.samples, fromAtMs, toAtMs);
+  }
+
+  forget(beforeAtMs: number): void {
+    const last = this.samples.findLastIndex(({ atMs }) => atMs <= beforeAtMs);
+    if (last > 0) this.samples.splice(0, last);
   }
 
   async stop(): Promise<void> {
