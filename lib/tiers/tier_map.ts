@@ -1,0 +1,308 @@
+/**
+ * The tier map of a working-set run, from its rows alone: which memory tier serves which working
+ * set, how large and how fast each one is, and what shows it. `docs/tier-map.md` has the statistics.
+ *
+ * @module
+ */
+
+import { median } from "../metrics/intervals.ts";
+import type { RunData } from "../results/schema.ts";
+import type {
+  BreakEven,
+  MapKnee,
+  MapSeries,
+  MapSize,
+  MapTier,
+  MapTierName,
+  StatedTier,
+  TierMap,
+} from "../results/tier_map_file.ts";
+import { formatCount, formatPercent, formatShort } from "../units.ts";
+import { breakEvenOf, type SavedTime } from "./break_even.ts";
+import { type CellSeries, seriesOf } from "./cells.ts";
+import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
+import { type Shape, shapeOf } from "./plateaus.ts";
+import { readTokens, tiersOf } from "./tier_figures.ts";
+import { HELD_SHARE } from "./steps.ts";
+
+export type { TierHits } from "./naming.ts";
+
+/** What is known about the server besides the rows. */
+export interface TierFacts {
+  /** Capacities that the server states (`ServerFacts.tiers`), fastest first. */
+  readonly tiers?: readonly StatedTier[];
+  /** Tokens served by each tier, by the server's counters, at each working-set size. */
+  readonly hitsByTier?: readonly TierHits[];
+}
+
+/** Options of {@linkcode buildTierMap}. */
+export interface TierMapOptions {
+  /** KV bytes of a token; by default what `run.json` says. */
+  readonly bytesPerToken?: number;
+  /** By default what an earlier map of the same rows was made with. */
+  readonly facts?: TierFacts;
+}
+
+/**
+ * Builds the map. No knee is claimed where the rows do not support one; `evidence` says what is
+ * seen and what is not.
+ *
+ * @param run A working-set run of kvmark or of the Python suite.
+ * @returns A map without series where the run has no working-set sizes.
+ */
+export function buildTierMap(run: RunData, options: TierMapOptions = {}): TierMap {
+  const bytes = options.bytesPerToken ?? run.config.kvBytesPerToken ?? run.tierMap?.kvBytesPerToken;
+  const stated = options.facts?.tiers ?? run.tierMap?.stated ?? [];
+  const all = seriesOf(run);
+  const built = all.filter((one) => one.hitRatePercent > 0).map((one) => {
+    const coldMs = coldOf(all, one);
+    return {
+      cells: one,
+      ...seriesMap(one, {
+        stated: inTokens(stated, bytes),
+        hits: (options.facts?.hitsByTier ?? []).filter((hits) =>
+          hits.contextSizeTokens === one.contextSizeTokens &&
+          hits.hitRatePercent === one.hitRatePercent
+        ),
+        ...(coldMs === undefined ? {} : { coldMs }),
+      }, bytes),
+    };
+  });
+  const series = built.map((one) => one.map).sort(mostTelling);
+  const [first] = series;
+  return {
+    version: 1,
+    basis: { cells: run.summary.length, requests: run.details.length },
+    headline: headlineOf(first),
+    tiers: first?.tiers ?? [],
+    knees: first?.knees ?? [],
+    evidence: [...(first?.evidence ?? []), ...agreement(series)],
+    breakEven: breakEvens(built),
+    series,
+    ...(bytes === undefined ? {} : { kvBytesPerToken: bytes }),
+    ...(stated.length === 0 ? {} : { stated }),
+  };
+}
+
+function inTokens(
+  stated: readonly StatedTier[],
+  bytesPerToken: number | undefined,
+): NamingFacts["stated"] {
+  return stated.flatMap((tier) => {
+    const { capacityTokens, capacityBytes } = tier;
+    const tokens = capacityTokens ??
+      (capacityBytes === undefined || bytesPerToken === undefined
+        ? undefined
+        : capacityBytes / bytesPerToken);
+    return tokens === undefined ? [] : [{ ...tier, capacityTokens: tokens }];
+  });
+}
+
+/** TTFT of prompts that share nothing, under the same load. */
+function coldOf(all: readonly CellSeries[], series: CellSeries): number | undefined {
+  const cold = all.find((one) =>
+    one.hitRatePercent === 0 && one.contextSizeTokens === series.contextSizeTokens &&
+    one.concurrency === series.concurrency
+  );
+  return median((cold?.cells ?? []).map((cell) => cell.ttftMs).filter((ms) => ms !== undefined));
+}
+
+interface BuiltSeries {
+  readonly map: MapSeries;
+  readonly shape: Shape;
+  readonly coldMs?: number;
+}
+
+function seriesMap(
+  series: CellSeries,
+  facts: NamingFacts,
+  bytesPerToken: number | undefined,
+): BuiltSeries {
+  const shape = shapeOf(series);
+  const naming = nameTiers(shape, facts);
+  const tiers = tiersOf(series, shape, naming, {
+    ...(bytesPerToken === undefined ? {} : { bytesPerToken }),
+    ...(facts.coldMs === undefined ? {} : { coldMs: facts.coldMs }),
+    statedTokens: new Map(facts.stated.map((tier) => [tier.name, tier.capacityTokens])),
+  });
+  const names = naming.names.map((one) => one.name);
+  const reaches = reachesRecompute(series, names);
+  return {
+    shape,
+    ...(facts.coldMs === undefined ? {} : { coldMs: facts.coldMs }),
+    map: {
+      contextSizeTokens: series.contextSizeTokens,
+      hitRatePercent: series.hitRatePercent,
+      accessOrder: series.accessOrder,
+      ...(series.concurrency === undefined ? {} : { concurrency: series.concurrency }),
+      reachesRecompute: reaches.answer,
+      tiers,
+      knees: kneesOf(series, shape, names),
+      sizes: sizesOf(series, shape),
+      evidence: [
+        basisText(series),
+        ...shape.evidence,
+        ...naming.evidence,
+        ...reaches.evidence,
+      ],
+    },
+  };
+}
+
+function basisText(series: CellSeries): string {
+  const { cells, sizesLeftOut, accessOrder, orderEvidence, concurrency } = series;
+  const load = concurrency === undefined
+    ? "each at its own concurrency, so that TTFTs are not compared"
+    : `all at concurrency ${formatCount(concurrency)}`;
+  const left = sizesLeftOut === 0
+    ? ""
+    : ` (${sizesLeftOut} more have too few requests at that concurrency)`;
+  const requests = cells.reduce((sum, cell) => sum + cell.requests.length, 0);
+  return `${cells.length} working-set sizes, ${load}${left}; ${formatCount(requests)} requests; ` +
+    `access order ${accessOrder}: ${orderEvidence}.`;
+}
+
+function kneesOf(
+  series: CellSeries,
+  { boundaries }: Shape,
+  names: readonly MapTierName[],
+): MapKnee[] {
+  // A set of whole prompts of the context size: generated tokens are in the capacity, not here.
+  const ofSet = series.contextSizeTokens / (series.contextSizeTokens + series.outputTokens);
+  return boundaries.flatMap((knee, i) =>
+    knee === undefined ? [] : [{
+      workingSetTokens: Math.round(knee.capacityTokens * ofSet),
+      low: Math.round(knee.low * ofSet),
+      high: Math.round(knee.high * ofSet),
+      from: names[i] ?? "cache",
+      to: names[i + 1] ?? "cache",
+      method: knee.method,
+      signals: knee.signals,
+    }]
+  );
+}
+
+function sizesOf({ cells }: CellSeries, { boundaries }: Shape): MapSize[] {
+  const placed = boundaries.filter((knee) => knee?.faster !== undefined);
+  const percent = (share: number | undefined) => Number(((share ?? 0) * 100).toFixed(2));
+  return cells.map((cell, i) => ({
+    workingSetTokens: cell.workingSetTokens,
+    prompts: cell.prompts,
+    requests: cell.requests.length,
+    ...(cell.ttftMs === undefined ? {} : { ttftMs: cell.ttftMs }),
+    ...(cell.hitShare === undefined ? {} : { hitPercent: percent(cell.hitShare) }),
+    ...(cell.inputTokensPerSec === undefined ? {} : { inputTokensPerSec: cell.inputTokensPerSec }),
+    ...(placed.length === 0 ? {} : {
+      fasterPercent: placed.map((knee) => percent(knee?.faster?.[i])),
+      fittedPercent: placed.map((knee) => percent(knee?.fitted?.[i])),
+    }),
+  }));
+}
+
+/** Whether the largest set still comes from the cache. */
+function reachesRecompute(
+  { cells }: CellSeries,
+  names: readonly MapTierName[],
+): { answer: MapSeries["reachesRecompute"]; evidence: string[] } {
+  const largest = cells.at(-1);
+  const upTo = `up to ${formatShort(largest?.workingSetTokens)} tokens`;
+  if (names.includes("recompute")) return { answer: "yes", evidence: [] };
+  if (largest?.hitShare !== undefined) {
+    return largest.hitShare >= HELD_SHARE
+      ? {
+        answer: "no",
+        evidence: [
+          `The working set ${upTo} never reaches recompute: ` +
+          `${formatPercent(largest.hitShare * 100)} of what can be found in the cache is.`,
+        ],
+      }
+      : { answer: "yes", evidence: [] };
+  }
+  const rise = riseOf(cells.map((cell) => cell.ttftMs));
+  if (names.length > 1 || rise === undefined) return { answer: "unknown", evidence: [] };
+  if (rise > MOST_RISE) return { answer: "unknown", evidence: [] };
+  return {
+    answer: "no",
+    evidence: [
+      `The working set ${upTo} never reaches recompute, if ` +
+      `${formatShort(cells[0]?.workingSetTokens)} tokens do not: the largest sets are served as ` +
+      "fast as the smallest. That the smallest is cached is an assumption: the rows hold no count " +
+      "of cached tokens.",
+    ],
+  };
+}
+
+/** Rise of the TTFT from the smaller to the larger sizes that still counts as none. */
+const MOST_RISE = 1.15;
+
+function riseOf(ttftsMs: readonly (number | undefined)[]): number | undefined {
+  if (ttftsMs.length < 4 || ttftsMs.some((ms) => ms === undefined)) return undefined;
+  const half = Math.floor(ttftsMs.length / 2);
+  const values = ttftsMs as readonly number[];
+  const [small, large] = [median(values.slice(0, half)), median(values.slice(-half))];
+  return small === undefined || large === undefined ? undefined : large / small;
+}
+
+/** Most hits first, then most knees, then most sizes. */
+function mostTelling(a: MapSeries, b: MapSeries): number {
+  return b.hitRatePercent - a.hitRatePercent || b.knees.length - a.knees.length ||
+    b.sizes.length - a.sizes.length || b.contextSizeTokens - a.contextSizeTokens;
+}
+
+function headlineOf(series: MapSeries | undefined): string {
+  if (series === undefined) return "No tier map: the run has no working-set sizes with hits";
+  const { knees, sizes, reachesRecompute: reaches } = series;
+  const largest = formatShort(sizes.at(-1)?.workingSetTokens);
+  if (knees.length === 0) {
+    const cached = {
+      yes: "",
+      no: `; ${largest} tokens never reach recompute`,
+      unknown: "",
+    }[reaches];
+    return `No knee ${
+      sizes.length === 0 ? "" : `up to a working set of ${largest} tokens`
+    }${cached}`;
+  }
+  const ends = knees.map((knee) =>
+    `${knee.from} ends at ${formatShort(knee.workingSetTokens)} tokens ` +
+    `(${formatShort(knee.low)}–${formatShort(knee.high)})`
+  );
+  const last = series.tiers.at(-1);
+  const beyond = last === undefined
+    ? ""
+    : `; beyond: ${last.name}, ${formatShort(last.ttft.ms)} ms a prompt`;
+  const byOrder = series.tiers.some((tier) => tier.namedBy === "order" && tier.name !== "cache");
+  return ends.join(", ") + beyond + (byOrder ? " (tiers named by their order)" : "");
+}
+
+/** What the other series say about the knees of the first one. */
+function agreement(series: readonly MapSeries[]): string[] {
+  const others = series.slice(1);
+  if (others.length === 0) return [];
+  return others.map((one) => {
+    const where = `${formatShort(one.contextSizeTokens)}-token prompts at ${
+      formatPercent(one.hitRatePercent)
+    }`;
+    const knees = one.knees.map((knee) => formatShort(knee.workingSetTokens)).join(", ");
+    return `${where}: ${knees === "" ? "no knee" : `knees at ${knees} tokens`}.`;
+  });
+}
+
+/** One break-even for each tier name, from all series. */
+function breakEvens(
+  built: readonly (BuiltSeries & { readonly cells: CellSeries })[],
+): BreakEven[] {
+  const points = new Map<MapTierName, SavedTime[]>();
+  for (const { cells, map, shape } of built) {
+    if (map.concurrency !== 1) continue;
+    map.tiers.forEach((tier: MapTier, i) => {
+      const plateau = shape.plateaus[i];
+      if (tier.name === "recompute") return;
+      const list = points.get(tier.name) ?? [];
+      points.set(tier.name, list);
+      if (tier.missCostMs === undefined || plateau === undefined) return;
+      list.push({ prefixTokens: readTokens(cells, plateau), savedMs: tier.missCostMs });
+    });
+  }
+  return [...points].map(([tier, list]) => breakEvenOf(tier, list));
+}
