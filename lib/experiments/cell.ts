@@ -17,6 +17,7 @@ import type { ErrorHandling } from "./error_handling.ts";
 import type { RunListener } from "./listener.ts";
 import type { RequestMaker } from "./requests.ts";
 import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
+import { sendPeriod } from "./sending.ts";
 import type { Session } from "./session.ts";
 
 /** What all cells of a run share. */
@@ -74,7 +75,7 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
     clock: host.clock,
     async send(planned) {
       if (plan.warmEachPeriod) failedWarmUps += (await warmUp(context, plan)).failed;
-      return await sendPeriod(context, plan, planned, order);
+      return await measure(context, plan, planned, order);
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
     async onFinish(period, next) {
@@ -125,72 +126,46 @@ function periodsAtPeak(run: PolicyRun): RunPeriod[] {
   return repeats.length > 0 ? repeats : at;
 }
 
-async function sendPeriod(
+async function measure(
   context: CellContext,
   plan: CellPlan,
   planned: PlannedPeriod,
   order: PromptOrder,
 ): Promise<PeriodOutcome> {
-  const { session, requests, listener, errors } = context;
+  const { requests, listener, errors } = context;
+  const { periodId, concurrency, durationMs } = planned;
   // A server that is gone answers thousands of times a second.
-  const breaker = new Breaker({ ...errors, concurrency: planned.concurrency });
+  const breaker = new Breaker({ ...errors, concurrency });
   const next = (): InferenceRequest | undefined => {
     if (breaker.isOpen) return undefined;
     const shares = plan.shape.sharedContentTokens > 0;
-    const labels = labelsOf(plan, planned.periodId, planned.concurrency, "measure");
+    const labels = labelsOf(plan, periodId, concurrency, "measure");
     return requests.measure(
       plan.shape,
       shares ? { ...labels, promptIndex: order.next() } : labels,
       plan.outputTokens,
     );
   };
-  await openConnections(session, planned.concurrency);
-  const outcome = await session.pool.runPeriod(
-    {
-      cellId: plan.cellId,
-      periodId: planned.periodId,
-      concurrency: planned.concurrency,
-      durationMs: planned.durationMs,
-      retries: errors.requestRetries,
-      // Prompts that were put back are ahead of the round that the period has to send.
-      ...(plan.minRequests === undefined
-        ? {}
-        : { minRequests: plan.minRequests + order.putBackCount }),
+  const spec = {
+    cellId: plan.cellId,
+    periodId,
+    concurrency,
+    durationMs,
+    // Prompts that were put back are ahead of the round that the period has to send.
+    ...(plan.minRequests === undefined
+      ? {}
+      : { minRequests: plan.minRequests + order.putBackCount }),
+  };
+  const outcome = await sendPeriod(context, spec, next, {
+    onRecord: (record) => breaker.record(record.failure),
+    onUnsent({ labels }) {
+      if (labels.promptIndex !== undefined) order.putBack(labels.promptIndex);
     },
-    next,
-    {
-      drain: context.drain,
-      abort: context.abort,
-      onRecord(record) {
-        breaker.record(record.failure);
-        listener.record?.(record);
-      },
-      onUnsent({ labels }) {
-        if (labels.promptIndex !== undefined) order.putBack(labels.promptIndex);
-      },
-    },
-  );
+  });
   if (breaker.reason !== undefined) {
-    listener.warning(`${plan.cellId} ${planned.periodId} ended early: ${breaker.reason}`);
+    listener.warning(`${plan.cellId} ${periodId} ended early: ${breaker.reason}`);
   }
-  return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
-    ? { ...outcome, records: outcome.records.map(absentMeansZero) }
-    : outcome;
-}
-
-/** For a server that was seen to leave the cached-token count out where it is 0. */
-function absentMeansZero(record: RequestRecord): RequestRecord {
-  const { usage } = record;
-  return usage?.promptTokens === undefined || usage.cachedTokens !== undefined
-    ? record
-    : { ...record, usage: { ...usage, cachedTokens: 0 } };
-}
-
-async function openConnections(session: Session, count: number): Promise<void> {
-  const each = Math.ceil(count / session.targets.length);
-  await Promise.all(
-    session.targets.map((target) => session.pool.openConnections(target.baseUrl, each)),
-  );
+  return outcome;
 }
 
 async function writeDetails(
@@ -240,28 +215,18 @@ export async function warmUp(
     | "hitRatePercent"
   >,
 ): Promise<{ failed: number; interrupted: boolean }> {
-  const { session, requests, listener, runDir, host } = context;
+  const { requests, listener, runDir, host } = context;
   listener.warmUpStarted?.(plan.promptCount);
   const concurrency = Math.min(plan.initConcurrency, plan.promptCount);
   const labels = labelsOf(plan, "WARMUP", concurrency, "warmup");
   let index = 0;
-  await openConnections(session, concurrency);
-  const sent = await session.pool.runPeriod(
-    {
-      cellId: plan.cellId,
-      periodId: "WARMUP",
-      concurrency,
-      retries: context.errors.requestRetries,
-    },
+  const sent = await sendPeriod(
+    context,
+    { cellId: plan.cellId, periodId: "WARMUP", concurrency },
     () =>
       index < plan.promptCount
         ? requests.warmUp(plan.shape, { ...labels, promptIndex: index++ })
         : undefined,
-    {
-      drain: context.drain,
-      abort: context.abort,
-      onRecord: (record) => listener.record?.(record),
-    },
   );
   const outcome = { ...sent, records: sent.records.map(prefillIsEnough) };
   const summary = summarisePeriod(outcome, context.judgement);

@@ -24,6 +24,13 @@ export interface TextSeeds {
 export interface RequestMaker {
   /** A request of a cell: shared beginning of `promptIndex`, then text that was never sent. */
   measure(shape: PromptShape, labels: RequestLabels, outputTokens: number): InferenceRequest;
+  /** Prompt `number` of this attempt alone, whole: the same text each time it is asked for. */
+  repeatable(
+    shape: PromptShape,
+    labels: RequestLabels,
+    outputTokens: number,
+    number: number,
+  ): InferenceRequest;
   /** A whole working-set prompt with one token of output. */
   warmUp(shape: PromptShape, labels: RequestLabels): InferenceRequest;
 }
@@ -36,9 +43,11 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
     plan: PromptPlan,
     labels: RequestLabels,
     outputTokens: number,
+    pinnedBy?: number,
   ): InferenceRequest => {
     const number = count++;
-    const target = session.targets[endpointOf(session, labels.promptIndex, number)]!;
+    const endpoint = pinnedBy ?? endpointOf(session, labels.promptIndex, number);
+    const target = session.targets[endpoint % session.targets.length]!;
     const maxOutputTokens = outputTokens;
     return {
       requestId: `${seeds.idPrefix}${labels.periodId}_r${number}`,
@@ -61,6 +70,11 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
       });
       return make(segments, shape.plan, labels, outputTokens);
     },
+    repeatable(shape, labels, outputTokens, number) {
+      const segments = workingSetSegments(shape, seeds.attemptSeed, number);
+      // A repeat is cached only where the prompt was sent before.
+      return make(segments, shape.plan, labels, outputTokens, number);
+    },
     warmUp(shape, labels) {
       const segments = workingSetSegments(shape, seeds.runSeed, labels.promptIndex ?? 0);
       const plan = { ...shape.plan, sharedTokens: 0, achievableTokens: 0 };
@@ -80,5 +94,5 @@ function promptOf(session: Session, segments: readonly Segment[]): Prompt {
 /** Round robin by request; pinned: a prompt always goes to the same endpoint. */
 function endpointOf(session: Session, promptIndex: number | undefined, number: number): number {
   const pinned = session.config.endpointSelection === "pinned" && promptIndex !== undefined;
-  return (pinned ? promptIndex : number) % session.targets.length;
+  return pinned ? promptIndex : number;
 }

@@ -15,7 +15,7 @@ import {
   type RunRows,
   type Span,
 } from "./points.ts";
-import { coldAndCached } from "./single_prompt_figures.ts";
+import { coldAndCached } from "./cold_and_cached.ts";
 
 /** One comparison. `ratio` is what the headline speaks of; above 1 is better. */
 export interface Gain {

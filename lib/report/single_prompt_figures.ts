@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { RunData, SinglePromptRow } from "../results/schema.ts";
+import type { RunData } from "../results/schema.ts";
+import { type ColdAndCached, coldAndCached, type Spread } from "./cold_and_cached.ts";
 import {
   COLOURS,
   type Figure,
@@ -15,71 +16,7 @@ import {
   stackPanels,
   timeUnit,
 } from "./figure.ts";
-import { distinct, meanOf } from "./points.ts";
 import { contextName } from "./sweep_figures.ts";
-
-/** Mean and sample standard deviation of one quantity, in seconds. */
-export interface Spread {
-  readonly count: number;
-  readonly mean?: number;
-  /** Absent for fewer than two values. */
-  readonly deviation?: number;
-}
-
-/** One context size of a single-prompt run. */
-export interface ColdAndCached {
-  readonly contextSizeTokens: number;
-  readonly iterations: number;
-  readonly failed: number;
-  readonly coldTtft: Spread;
-  readonly cachedTtft: Spread;
-  readonly coldTtlt: Spread;
-  readonly cachedTtlt: Spread;
-  /** Mean cold TTFT over mean cached TTFT. */
-  readonly speedup?: number;
-}
-
-/** Cold and cached requests of each context size. Failed requests are only counted. */
-export function coldAndCached(rows: readonly SinglePromptRow[]): ColdAndCached[] {
-  return distinct(rows.map((row) => row.context_size)).map((context) => {
-    const here = rows.filter((row) => row.context_size === context);
-    const answered = here.filter((row) => (row.error_kind ?? "") === "" && (row.ttft ?? 0) > 0);
-    const cold = answered.filter((row) => row.prompt_type === "unique");
-    const cached = answered.filter((row) => row.prompt_type?.startsWith("cached"));
-    const coldTtft = spreadOf(cold.map((row) => row.ttft));
-    const cachedTtft = spreadOf(cached.map((row) => row.ttft));
-    const speedup = coldTtft.mean === undefined || cachedTtft.mean === undefined
-      ? undefined
-      : coldTtft.mean / cachedTtft.mean;
-    return {
-      contextSizeTokens: context,
-      iterations: distinct(here.map((row) => row.iteration)).length,
-      failed: here.length - answered.length,
-      coldTtft,
-      cachedTtft,
-      coldTtlt: spreadOf(cold.map(ttltOf)),
-      cachedTtlt: spreadOf(cached.map(ttltOf)),
-      ...(speedup === undefined ? {} : { speedup }),
-    };
-  });
-}
-
-/** TTLT of a row; the Python suite has TTFT and the generation time after it. */
-function ttltOf(row: SinglePromptRow): number | undefined {
-  if (row.ttlt !== undefined) return row.ttlt;
-  return row.ttft === undefined || row.generation_time === undefined
-    ? undefined
-    : row.ttft + row.generation_time;
-}
-
-function spreadOf(values: readonly (number | undefined)[]): Spread {
-  const present = values.filter((value) => value !== undefined);
-  const mean = meanOf(present);
-  if (mean === undefined) return { count: 0 };
-  if (present.length < 2) return { count: present.length, mean };
-  const squares = present.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return { count: present.length, mean, deviation: Math.sqrt(squares / (present.length - 1)) };
-}
 
 /** `single_prompt_performance` and `summary_table`. */
 export function singlePromptGraphs(run: RunData): Graph[] {
@@ -183,7 +120,9 @@ function summaryTable(points: readonly ColdAndCached[]): Graph {
     name: "summary_table",
     title: "Summary table",
     group: "comparison",
-    about: "Means and sample standard deviations over the answered requests of each context size.",
+    about: "Means and sample standard deviations over the answered requests of each context size." +
+      " The speedup is the mean cold TTFT over the mean cached TTFT, with its 95 % bootstrap" +
+      " interval; the saved time is the difference of these means.",
     table: {
       columns: [
         { label: "Context size", kind: "count" },
@@ -192,6 +131,10 @@ function summaryTable(points: readonly ColdAndCached[]): Graph {
         { label: "Cached TTFT (mean)", kind: "seconds" },
         { label: "Cached TTFT (std)", kind: "seconds" },
         { label: "Cache speedup", kind: "ratio" },
+        { label: "Speedup, from", kind: "ratio" },
+        { label: "Speedup, to", kind: "ratio" },
+        { label: "Prefill cold, tokens/s", kind: "rate" },
+        { label: "Saved per 1,000 tokens", kind: "seconds" },
         { label: "Iterations", kind: "count" },
         { label: "Cold requests", kind: "count" },
         { label: "Cached requests", kind: "count" },
@@ -204,6 +147,10 @@ function summaryTable(points: readonly ColdAndCached[]): Graph {
         point.cachedTtft.mean,
         point.cachedTtft.deviation,
         point.speedup,
+        point.speedupInterval?.low,
+        point.speedupInterval?.high,
+        point.coldPrefillTokensPerSec,
+        point.savedSecondsPer1000Tokens,
         point.iterations,
         point.coldTtft.count,
         point.cachedTtft.count,

@@ -1,0 +1,53 @@
+/**
+ * Sends the requests of one period: connections first, then the period, then what the server is
+ * known to leave out of its answers.
+ *
+ * @module
+ */
+
+import type { PeriodControl, PeriodSpec } from "../load/pool.ts";
+import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
+import type { CellContext } from "./cell.ts";
+
+/** What {@linkcode sendPeriod} needs of the run. */
+export type SendingContext = Pick<
+  CellContext,
+  "session" | "errors" | "listener" | "drain" | "abort"
+>;
+
+/** Runs one period on the pool of the run, with its signals and its retries. */
+export async function sendPeriod(
+  { session, errors, listener, drain, abort }: SendingContext,
+  spec: Omit<PeriodSpec, "retries">,
+  next: () => InferenceRequest | undefined,
+  control: Pick<PeriodControl, "onRecord" | "onUnsent"> = {},
+): Promise<PeriodOutcome> {
+  const each = Math.ceil(spec.concurrency / session.targets.length);
+  await Promise.all(
+    session.targets.map((target) => session.pool.openConnections(target.baseUrl, each)),
+  );
+  const outcome = await session.pool.runPeriod(
+    { ...spec, retries: errors.requestRetries },
+    next,
+    {
+      drain,
+      abort,
+      ...control,
+      onRecord(record) {
+        control.onRecord?.(record);
+        listener.record?.(record);
+      },
+    },
+  );
+  return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
+    ? { ...outcome, records: outcome.records.map(absentMeansZero) }
+    : outcome;
+}
+
+/** For a server that was seen to leave the cached-token count out where it is 0. */
+function absentMeansZero(record: RequestRecord): RequestRecord {
+  const { usage } = record;
+  return usage?.promptTokens === undefined || usage.cachedTokens !== undefined
+    ? record
+    : { ...record, usage: { ...usage, cachedTokens: 0 } };
+}
