@@ -4,9 +4,7 @@
  *
  * Usage: `deno task torture --kills 200 --seed 7 --parallel 3`.
  *
- * The simulator answers every request 140 ms after it came, and a period launches for 100 ms: so
- * each slot sends exactly one request, and every count of a run is known beforehand. One level of
- * concurrency, since which of two is the peak depends on how busy the machine is.
+ * What is compared, and why every count is known: `tests/support/exact_run.ts`.
  *
  * @module
  */
@@ -16,7 +14,14 @@ import { parseArgs } from "node:util";
 import { type RandomStream, randomStream, seedFor } from "../lib/random.ts";
 import { parseTruth } from "../lib/sim/truth_log.ts";
 import { commandUnderTest, withTempDir } from "../tests/support/command.ts";
-import { readCsvText } from "../tests/support/csv_text.ts";
+import {
+  EXACT_RUN,
+  EXACT_SIMULATE,
+  type ExactRows,
+  exactRows,
+  isWarmUp,
+  rowsOf,
+} from "../tests/support/exact_run.ts";
 import { startSimulateCommand } from "../tests/support/simulator.ts";
 
 /** What {@linkcode torture} is to do. */
@@ -27,6 +32,8 @@ export interface TortureOptions {
   readonly seed: string;
   /** Runs that are tortured at the same time. */
   readonly parallel: number;
+  /** Arguments of the run. @default {EXACT_RUN} */
+  readonly run?: readonly string[];
   /** Called after each run that came to its end. */
   readonly onRun?: (tally: TortureTally) => void;
 }
@@ -45,48 +52,6 @@ export interface TortureTally {
   keptCells: number;
 }
 
-const SIMULATE = [
-  ...["--fault", "constant-latency", "--constant-ttft-ms", "140", "--itl-ms", "1"],
-];
-const SWEEP = [
-  ...[
-    "--context-sizes",
-    "256",
-    "512",
-    "--working-set-size",
-    "1024",
-    "--cache-hit-rates",
-    "0",
-    "50",
-  ],
-  ...["--chunk-size", "16", "--output-tokens", "2", "--mode", "fixed", "--num-retries", "2"],
-  ...["--fixed-concurrency-levels", "3", "--ramp-duration", "0.1", "--test-duration", "0.1"],
-  ...["--skip-graphs", "--seed", "1", "--workers", "1"],
-];
-
-/** The columns that do not depend on time. */
-const TABLES: Readonly<Record<string, readonly string[]>> = {
-  summary: [
-    ...["context_size", "working_set_size", "cache_hit_rate", "model", "peak_concurrency"],
-    ...["total_requests", "failed_requests", "failure_kinds"],
-    ...["achievable_hit_rate", "observed_hit_rate", "hit_rate_verdict", "periods_at_peak"],
-    ...["output_tokens_source", "multi_token_chunks", "reused_tokens_per_sec"],
-  ],
-  phase_metadata: [
-    ...["phase_type", "phase_id", "context_size", "working_set_size", "cache_hit_rate"],
-    ...["concurrency_level", "num_requests_launched", "num_requests_completed"],
-    ...["num_requests_failed", "failure_kinds", "decision", "retries"],
-  ],
-  detailed_results: [
-    ...["phase_id", "context_size", "working_set_size", "cache_hit_rate", "cached_tokens"],
-    ...["unique_tokens", "output_tokens", "concurrency_level", "content_chunks"],
-    ...["achievable_cached_tokens", "reported_prompt_tokens", "reported_cached_tokens"],
-    ...["finish_reason", "http_status", "error_kind", "ramp_in", "prompt_index"],
-  ],
-};
-
-type Rows = Readonly<Record<string, readonly string[]>>;
-
 /** Does it. @throws {assert.AssertionError} At the first run that does not end as the unbroken one. */
 export async function torture(options: TortureOptions): Promise<TortureTally> {
   const tally: TortureTally = {
@@ -97,7 +62,7 @@ export async function torture(options: TortureOptions): Promise<TortureTally> {
     rows: 0,
     keptCells: 0,
   };
-  const unbroken = await unbrokenRun();
+  const unbroken = await unbrokenRun(options.run ?? EXACT_RUN);
   let number = 0;
   const work = async () => {
     while (tally.kills < options.kills) {
@@ -111,22 +76,25 @@ export async function torture(options: TortureOptions): Promise<TortureTally> {
 }
 
 interface Unbroken {
-  readonly rows: Rows;
+  readonly args: readonly string[];
+  readonly cells: readonly string[];
+  readonly rows: ExactRows;
   readonly elapsedMs: number;
   /** Changes in the folder, as the watcher sees them. */
   readonly changes: number;
 }
 
-async function unbrokenRun(): Promise<Unbroken> {
+async function unbrokenRun(args: readonly string[]): Promise<Unbroken> {
   return await withTempDir(async (dir) => {
-    await using simulator = await startSimulateCommand(SIMULATE);
+    await using simulator = await startSimulateCommand(EXACT_SIMULATE);
     const startAtMs = performance.now();
     let changes = 0;
-    const run = await start(simulator.url, `${dir}/out`, () => void changes++);
+    const out = `${dir}/out`;
+    const run = await start(args, simulator.url, out, () => void changes++);
     const { code, stderr } = await run.finished;
     assert.equal(code, 0, stderr);
     const elapsedMs = performance.now() - startAtMs;
-    return { rows: readRows(`${dir}/out`), elapsedMs, changes };
+    return { args, cells: finishedCells(out), rows: exactRows(out), elapsedMs, changes };
   });
 }
 
@@ -141,19 +109,19 @@ async function torturedRun(
     const out = `${dir}/out`;
     const log = `${dir}/truth.jsonl`;
     {
-      await using simulator = await startSimulateCommand([...SIMULATE, "--truth-log", log]);
+      await using simulator = await startSimulateCommand([...EXACT_SIMULATE, "--truth-log", log]);
       for (let left = 1 + random.nextBelow(3); left > 0 && tally.kills < most; left--) {
         await killedRun(simulator.url, out, unbroken, random, tally);
       }
-      const last = await start(simulator.url, out);
+      const last = await start(unbroken.args, simulator.url, out);
       const { code, stderr } = await last.finished;
       assert.equal(code, 0, stderr);
       if (/finished cells? kept/.test(stderr)) tally.keptCells++;
     }
-    const rows = readRows(out);
+    const rows = exactRows(out);
     assert.deepEqual(rows, unbroken.rows);
     assertEachRequestOnce(out, await Deno.readTextFile(log));
-    assertNothingIsLeft(out);
+    assertNothingIsLeft(out, unbroken.cells);
     tally.rows += Object.values(rows).flat().length;
     tally.runs++;
   });
@@ -169,7 +137,7 @@ async function killedRun(
 ): Promise<void> {
   const atChange = random.nextBelow(2) === 1;
   let left = atChange ? 1 + random.nextBelow(unbroken.changes) : Infinity;
-  const run = await start(url, out, () => {
+  const run = await start(unbroken.args, url, out, () => {
     if (--left === 0) run.kill();
   });
   const afterMs = atChange ? unbroken.elapsedMs * 2 : random.nextBelow(unbroken.elapsedMs);
@@ -192,12 +160,17 @@ interface Started {
   readonly finished: Promise<{ code: number; signal: Deno.Signal | null; stderr: string }>;
 }
 
-async function start(url: string, out: string, onChange = () => {}): Promise<Started> {
+async function start(
+  args: readonly string[],
+  url: string,
+  out: string,
+  onChange = () => {},
+): Promise<Started> {
   const [program = "", ...words] = await commandUnderTest();
   await Deno.mkdir(out, { recursive: true });
   const watcher = Deno.watchFs(out);
   const child = new Deno.Command(program, {
-    args: [...words, "cache-rate", "--api-endpoint", url, "--output-dir", out, ...SWEEP],
+    args: [...words, ...args, "--api-endpoint", url, "--output-dir", out],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
@@ -220,35 +193,6 @@ async function start(url: string, out: string, onChange = () => {}): Promise<Sta
   return { kill, finished };
 }
 
-/**
- * The rows of all tables, without what depends on time, sorted. Warm-ups are left out here: a run
- * that goes on warms the working set again, and each warm-up that was made has its row.
- */
-function readRows(out: string): Rows {
-  return Object.fromEntries(
-    Object.entries(TABLES).map(([table, columns]) => {
-      const rows = rowsOf(out, table).filter((row) => !isWarmUp(row)).map((row) =>
-        columns.map((column) => {
-          assert.ok(row[column] !== undefined, `${table} has no column ${column}`);
-          return `${column}=${row[column]}`;
-        }).join(" ")
-      );
-      return [table, rows.sort()];
-    }),
-  );
-}
-
-function isWarmUp(row: Readonly<Record<string, string>>): boolean {
-  return row["phase_type"] === "WARMUP";
-}
-
-function rowsOf(out: string, table: string): Record<string, string>[] {
-  const names = [...Deno.readDirSync(out)].map((entry) => entry.name)
-    .filter((name) => name.startsWith(`${table}_`) && name.endsWith(".csv"));
-  assert.ok(names.length > 0, `${out} has no ${table}`);
-  return names.flatMap((name) => readCsvText(Deno.readTextFileSync(`${out}/${name}`)));
-}
-
 /** Every row is a request that the server saw once; and the tables add up. */
 function assertEachRequestOnce(out: string, truthLog: string): void {
   const seen = new Map<string, number>();
@@ -260,7 +204,7 @@ function assertEachRequestOnce(out: string, truthLog: string): void {
   assert.equal(new Set(ids).size, ids.length, "a request has two rows");
   for (const id of ids) assert.equal(seen.get(id), 1, `the server saw ${id} once`);
   const phases = rowsOf(out, "phase_metadata");
-  for (const size of ["256", "512"]) {
+  for (const size of new Set(details.map((row) => row["context_size"]))) {
     const warmUps = phases.filter((row) => isWarmUp(row) && row["context_size"] === size);
     const cells = warmUps.map((row) => row["cache_hit_rate"]);
     assert.ok(cells.length > 0 && new Set(cells).size === cells.length, `warm-ups at ${cells}`);
@@ -274,11 +218,14 @@ function assertEachRequestOnce(out: string, truthLog: string): void {
 }
 
 /** No half-written file stays, and progress.json names every cell once. */
-function assertNothingIsLeft(out: string): void {
+function assertNothingIsLeft(out: string, cells: readonly string[]): void {
   const names = [...Deno.readDirSync(out)].map((entry) => entry.name);
   assert.deepEqual(names.filter((name) => name.endsWith(".tmp")), []);
-  const progress = JSON.parse(Deno.readTextFileSync(`${out}/progress.json`));
-  assert.deepEqual(progress.completed_tests.toSorted(), ["256_0", "256_50", "512_0", "512_50"]);
+  assert.deepEqual(finishedCells(out), cells);
+}
+
+function finishedCells(out: string): string[] {
+  return JSON.parse(Deno.readTextFileSync(`${out}/progress.json`)).completed_tests.toSorted();
 }
 
 if (import.meta.main) {
