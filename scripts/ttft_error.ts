@@ -11,7 +11,7 @@
  * | option | meaning |
  * |---|---|
  * | `--server sim,golden` | `kvmark simulate --truth-log`, the C server `bench/golden_server.c`, or both |
- * | `--chunks-per-sec N`, `--streams N` | load: every stream gets N / streams chunks a second (2000, 20) |
+ * | `--chunks-per-sec N`, `--streams N` | load: every stream gets its share of the chunks (2000, 10) |
  * | `--seconds N`, `--tokens N` | launching time (15), chunks of one answer (50) |
  * | `--vary F` | answers are up to this share shorter or longer (0.4); 0: streams that began together end together |
  * | `--prompt-words N` | length of a prompt (1000) |
@@ -62,7 +62,8 @@ interface Load {
   readonly tls: boolean;
 }
 
-const TTFT_MS = 300;
+/** Of the golden server, plus up to the same again. */
+const TTFT_MS = 50;
 /** Of the simulator: a prompt of 1,000 tokens takes 10 ms. */
 const PREFILL_TOKENS_PER_SEC = 100_000;
 const MODEL = "golden";
@@ -102,11 +103,13 @@ async function runGolden(load: Load): Promise<Run> {
   const tls = { certFile: `${dir}/cert.pem`, keyFile: `${dir}/key.pem` };
   await Deno.writeTextFile(tls.certFile, SELF_SIGNED.cert);
   await Deno.writeTextFile(tls.keyFile, SELF_SIGNED.key);
+  // What a stream waits for its first chunk it makes up for afterwards.
+  const itlMs = load.itlMs - 1.5 * TTFT_MS / load.tokens;
   const script: GoldenScript = {
     ttftMs: TTFT_MS,
-    itlMs: load.itlMs,
+    itlMs,
     realtime: load.realtime,
-    ...(load.inStep ? { stepMs: load.itlMs } : { spread: 1 }),
+    ...(load.inStep ? { stepMs: itlMs } : { spread: 1 }),
     ...(load.tls ? { tls } : {}),
   };
   await using golden = await startGolden(script);
@@ -201,7 +204,7 @@ async function main(): Promise<void> {
     options: {
       "server": { type: "string", default: "sim,golden" },
       "chunks-per-sec": { type: "string", default: "2000" },
-      "streams": { type: "string", default: "20" },
+      "streams": { type: "string", default: "10" },
       "seconds": { type: "string", default: "15" },
       "tokens": { type: "string", default: "50" },
       "vary": { type: "string", default: "0.4" },

