@@ -9,8 +9,16 @@ import type { RunResult, Signals } from "../lib/experiments/config.ts";
 import { type ErrorHandling, runProblem } from "../lib/experiments/error_handling.ts";
 import type { Host } from "../lib/host.ts";
 import type { ExperimentKind } from "../lib/results/schema.ts";
-import { type BriefLabels, briefText } from "./_brief.ts";
-import { resultTable } from "./_result_table.ts";
+
+/** A result as stdout shows it. */
+export interface ResultView {
+  /** Aligned lines for a terminal of so many columns. */
+  table(columns: number): string;
+  /** The lines of the Python suite. */
+  brief(): string;
+  /** Fields of the object of `--json`. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
 
 /** How the result is given. */
 export interface FinishOptions {
@@ -20,14 +28,16 @@ export interface FinishOptions {
   readonly skipGraphs: boolean;
   readonly requireVerified: boolean;
   readonly errors: ErrorHandling;
-  /** Given with `--brief`. */
-  readonly briefly?: Omit<BriefLabels, "dir">;
+  readonly brief: boolean;
+  /** Makes the view, and writes what belongs to the result besides the pages, before these. */
+  readonly view: (result: RunResult) => Promise<ResultView> | ResultView;
 }
 
 /** Writes the pages and prints the result. @throws {KvmarkError} For every exit code but 0. */
 export async function finish(host: Host, result: RunResult, options: FinishOptions): Promise<void> {
   const { dir, experiment } = options;
   const { rows, warnings } = result;
+  const view = await options.view(result);
   let page: string | undefined;
   let unwritten: KvmarkError | undefined;
   if (!options.skipGraphs && rows.length > 0) {
@@ -39,13 +49,13 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
     }
   }
   if (options.json) {
-    const report = { experiment, rows, warnings, output_dir: dir, index: page ?? null };
+    const report = { experiment, ...view.json, warnings, output_dir: dir, index: page ?? null };
     host.stdout.write(`${JSON.stringify(report)}\n`);
-  } else if (options.briefly !== undefined) {
-    host.stdout.write(briefText(rows, { ...options.briefly, dir }));
+  } else if (options.brief) {
+    host.stdout.write(view.brief());
   } else if (rows.length > 0) {
     const columns = host.stdout.isTerminal ? host.stdout.columns() : Infinity;
-    host.stdout.write(resultTable(rows, columns));
+    host.stdout.write(view.table(columns));
     host.stdout.write(`\n${page === undefined ? `results: ${dir}` : `dashboard: ${page}`}\n`);
   }
   if (unwritten !== undefined) throw unwritten;

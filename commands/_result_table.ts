@@ -4,24 +4,30 @@
  * @module
  */
 
+import type { RunResult } from "../lib/experiments/config.ts";
 import type { SummaryRow } from "../lib/results/schema.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../lib/units.ts";
+import { type BriefLabels, briefText } from "./_brief.ts";
+import type { ResultView } from "./_finish.ts";
 
 interface TableColumn {
   readonly title: string;
   readonly cell: (row: SummaryRow) => string;
   /** Left out where the terminal is narrow; the CSV has it. */
   readonly wideOnly?: true;
+  /** `sets`: only where rows have a working set; `no sets`: where they have, only if wide. */
+  readonly where?: "sets" | "no sets";
 }
 
 const COLUMNS: readonly TableColumn[] = [
   { title: "context", cell: (row) => formatCount(row.context_size) },
+  { title: "set", cell: (row) => formatShort(row.working_set_size), where: "sets" },
   { title: "rate", cell: (row) => formatPercent(row.cache_hit_rate) },
   { title: "achiev.", cell: (row) => formatPercent(row.achievable_hit_rate), wideOnly: true },
   { title: "observed", cell: (row) => formatPercent(row.observed_hit_rate) },
   { title: "conc.", cell: (row) => formatCount(row.peak_concurrency) },
   { title: "input/s", cell: (row) => formatShort(row.input_tokens_per_sec) },
-  { title: "output/s", cell: (row) => formatShort(row.output_tokens_per_sec) },
+  { title: "output/s", cell: (row) => formatShort(row.output_tokens_per_sec), where: "no sets" },
   { title: "TTFT p95", cell: (row) => seconds(row.p95_ttft) },
   { title: "TTFT avg", cell: (row) => seconds(row.avg_ttft), wideOnly: true },
   { title: "ok", cell: (row) => formatCount(row.total_requests), wideOnly: true },
@@ -31,10 +37,22 @@ const COLUMNS: readonly TableColumn[] = [
 /** From this width on every column is printed. */
 const WIDE_COLUMNS = 110;
 
+/** The view of a sweep. */
+export function sweepView(labels: BriefLabels): (result: RunResult) => ResultView {
+  return ({ rows }) => ({
+    table: (columns) => resultTable(rows, columns),
+    brief: () => briefText(rows, labels),
+    json: { rows },
+  });
+}
+
 /** Aligned lines, one a cell; within 80 characters unless the terminal is wider. */
 export function resultTable(rows: readonly SummaryRow[], terminalColumns: number): string {
-  const columns = COLUMNS.filter((column) =>
-    terminalColumns >= WIDE_COLUMNS || column.wideOnly !== true
+  const isWide = terminalColumns >= WIDE_COLUMNS;
+  const hasSets = rows.some((row) => row.working_set_size !== undefined);
+  const columns = COLUMNS.filter(({ wideOnly, where }) =>
+    (isWide || !wideOnly) && (where !== "sets" || hasSets) &&
+    (where !== "no sets" || isWide || !hasSets)
   );
   const table = [
     [...columns.map(({ title }) => title), "verdict"],
@@ -43,16 +61,22 @@ export function resultTable(rows: readonly SummaryRow[], terminalColumns: number
       `${row.hit_rate_verdict ?? ""}${row.client_limited === "yes" ? "*" : ""}`,
     ]),
   ];
-  const widths = table[0]!.map((_, i) => Math.max(...table.map((line) => line[i]!.length)));
-  const lines = table.map((line) =>
-    line.map((cell, i) => i === line.length - 1 ? cell : cell.padStart(widths[i]!)).join("  ")
-  );
+  const lines = alignedLines(table);
   if (rows.some((row) => row.client_limited === "yes")) {
     lines.push("* the client may have been the limit, not the server");
   }
   return `${lines.join("\n")}\n`;
 }
 
-function seconds(value: number | undefined): string {
+/** Lines of columns that are aligned to the right; the last one is not. */
+export function alignedLines(table: readonly (readonly string[])[]): string[] {
+  const widths = table[0]!.map((_, i) => Math.max(...table.map((line) => line[i]!.length)));
+  return table.map((line) =>
+    line.map((cell, i) => i === line.length - 1 ? cell : cell.padStart(widths[i]!)).join("  ")
+  );
+}
+
+/** Seconds as text. */
+export function seconds(value: number | undefined): string {
   return formatMs(value === undefined ? undefined : value * 1000);
 }

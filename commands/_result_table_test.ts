@@ -32,6 +32,14 @@ Deno.test("resultTable() prints every column where there is room", () => {
   assert.match(note, /client may have been the limit/);
 });
 
+Deno.test("resultTable() names the working set of each row, within 80 columns", () => {
+  const sets = [100_000, 1_234_000].map((size) => ({ ...row, working_set_size: size }));
+  const lines = resultTable(sets, 80).trimEnd().split("\n");
+  for (const line of lines) assert.ok(line.length <= 80, `${line.length}: ${line}`);
+  assert.match(lines[2] ?? "", /128,000 +1\.23M .*unchecked\*$/);
+  assert.ok(!resultTable([row], 80).includes(" set "));
+});
+
 Deno.test("resultTable() has no note where the client was never the limit", () => {
   const { client_limited: _limited, ...rest } = row;
   assert.ok(!resultTable([rest], 80).includes("*"));

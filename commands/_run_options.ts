@@ -21,12 +21,14 @@ import {
   targetProblems,
   whole,
 } from "./_options.ts";
+import { addProofOptions, PROOF_OPTIONS, proofProblems } from "./_proof_options.ts";
 import { progressListener } from "./_progress.ts";
 import { VERSION } from "./_version.ts";
 
 /** Checks of the options of {@linkcode addRunOptions}. */
 export const RUN_OPTIONS = {
   ...TARGET_OPTIONS,
+  ...PROOF_OPTIONS,
   maxConsecutiveErrors: whole(1, 1_000_000),
   retries: whole(0, 100),
   onError: oneOf("continue", "stop"),
@@ -52,6 +54,7 @@ export type RunOptions = v.InferOutput<v.ObjectSchema<typeof RUN_OPTIONS, undefi
 // deno-lint-ignore no-explicit-any
 export function addRunOptions(command: Command<any, any, any>, outputDir: string): void {
   addServerOptions(command);
+  addProofOptions(command);
   command
     .option("--prompt-format <name>", "text or token-ids", "text")
     .option("--tokenizer <path|id>", "tokenizer.json, folder or hub id; found by itself if absent")
@@ -87,6 +90,7 @@ export function runProblems(options: Readable<RunOptions>): string[] {
   if (options.reuseCache && options.seed === undefined) {
     problems.push("--reuse-cache needs --seed");
   }
+  problems.push(...proofProblems(options));
   return problems;
 }
 
@@ -94,7 +98,7 @@ export function runProblems(options: Readable<RunOptions>): string[] {
 const NOT_IDENTITY = new Set([
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
-  ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url"],
+  ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url", "metrics_interval"],
   ...["max_consecutive_errors", "on_error", "min_success"],
 ]);
 
@@ -142,10 +146,9 @@ export async function runToEnd(
   options: RunOptions,
   ttftLimitMs: number | undefined,
   run: (listener: RunListener, signals: Signals) => Promise<RunResult>,
-  result: Pick<FinishOptions, "experiment" | "briefly">,
+  result: Pick<FinishOptions, "experiment" | "view">,
 ): Promise<void> {
   const signals = runSignals(host);
-  const { briefly } = result;
   using progress = progressListener(host, {
     quiet: options.brief,
     verbose: options.verbose,
@@ -154,10 +157,9 @@ export async function runToEnd(
   try {
     await finish(host, await run(progress, signals), {
       ...options,
+      ...result,
       errors: errorHandling(options),
-      experiment: result.experiment,
       dir: options.outputDir,
-      ...(options.brief && briefly !== undefined ? { briefly } : {}),
     });
   } finally {
     signals.release();

@@ -17,6 +17,7 @@ import {
   sweepPlan,
 } from "./_load_options.ts";
 import { checkOptions, oneOf, type Readable, targetFrom, tokens, whole } from "./_options.ts";
+import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
 
 const EXAMPLES = `
@@ -70,11 +71,12 @@ async function cacheRate(host: Host, raw: unknown): Promise<void> {
     (listener, signals) => runCacheRate(host, config, listener, signals),
     {
       experiment: "cache-rate",
-      briefly: {
+      view: sweepView({
         endpoint: config.target.endpoints.join(" "),
         by: "cache_rate",
         fixed: `working_set: ${config.workingSetTokens}`,
-      },
+        dir: options.outputDir,
+      }),
     },
   );
 }

@@ -12,7 +12,9 @@ import {
   type WorkingSetConfig,
   workingSetSizes,
 } from "../lib/experiments/working_set.ts";
+import type { RunResult } from "../lib/experiments/config.ts";
 import { parseBytes, parseTokens } from "../lib/units.ts";
+import type { ResultView } from "./_finish.ts";
 import {
   addLoadOptions,
   ascending,
@@ -22,7 +24,9 @@ import {
   sweepPlan,
 } from "./_load_options.ts";
 import { checkOptions, oneOf, type Readable, targetFrom, whole } from "./_options.ts";
+import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
+import { tierText } from "./_tier_text.ts";
 
 const EXAMPLES = `
 Examples:
@@ -122,13 +126,34 @@ async function workingSet(host: Host, raw: unknown): Promise<void> {
     (listener, signals) => runWorkingSet(host, config, listener, signals),
     {
       experiment: "working-set",
-      briefly: {
-        endpoint: config.target.endpoints.join(" "),
-        by: "working_set",
-        fixed: `cache_rate: ${config.hitRates.join(" ")}`,
-      },
+      view: (result) => view(host, config, result),
     },
   );
+}
+
+/** The view of a sweep with its tier map, which is written as well. */
+async function view(
+  host: Host,
+  { target, hitRates, output }: WorkingSetConfig,
+  result: RunResult,
+): Promise<ResultView> {
+  const sweep = sweepView({
+    endpoint: target.endpoints.join(" "),
+    by: "working_set",
+    fixed: `cache_rate: ${hitRates.join(" ")}`,
+    dir: output.dir,
+  })(result);
+  if (result.rows.length === 0) return sweep;
+  const { readRun } = await import("../lib/results/read.ts");
+  const { writeTierMap } = await import("../lib/results/tier_map_file.ts");
+  const { buildTierMap } = await import("../lib/tiers/tier_map.ts");
+  const map = buildTierMap(await readRun(host.files, output.dir));
+  await writeTierMap(host.files, output.dir, map);
+  return {
+    ...sweep,
+    table: (columns) => `${sweep.table(columns)}\n${tierText(map)}`,
+    json: { ...sweep.json, tier_map: map },
+  };
 }
 
 /** Options as given: those that cannot be read are not missing. */
