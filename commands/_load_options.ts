@@ -20,6 +20,7 @@ import {
   tokens,
   whole,
 } from "./_options.ts";
+import { proofConfig } from "./_proof_options.ts";
 import { addRunOptions, errorHandling, RUN_OPTIONS, runProblems } from "./_run_options.ts";
 
 /** Checks of the options of {@linkcode addLoadOptions}, and of those of every run. */
@@ -134,6 +135,7 @@ export function loadConfig(
     workers: options.workers ?? defaultWorkers(host),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
     reuseCache: options.reuseCache,
+    proof: proofConfig(options),
     errors: errorHandling(options),
   };
 }

@@ -18,6 +18,8 @@ import type { RunListener } from "./listener.ts";
 import type { RequestMaker } from "./requests.ts";
 import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
 import { sendPeriod } from "./sending.ts";
+import type { SentRequests } from "./sent_requests.ts";
+import type { ServerWatch } from "./server_watch.ts";
 import type { Session } from "./session.ts";
 
 /** What all cells of a run share. */
@@ -26,6 +28,10 @@ export interface CellContext {
   readonly session: Session;
   readonly runDir: RunDir;
   readonly requests: RequestMaker;
+  /** The servers' own metrics, around each period. */
+  readonly watch: ServerWatch;
+  /** What the run has sent so far. */
+  readonly sent: SentRequests;
   readonly listener: RunListener;
   readonly judgement: Judgement;
   readonly errors: ErrorHandling;

@@ -9,6 +9,7 @@ import type { Judgement } from "../load/runner.ts";
 import type { AccessOrder } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import type { ErrorHandling } from "./error_handling.ts";
+import type { ProofConfig } from "./proof.ts";
 
 /** How a cell is driven, whatever the experiment. */
 export interface LoadConfig extends Omit<Judgement, "cores"> {
@@ -30,6 +31,8 @@ export interface LoadConfig extends Omit<Judgement, "cores"> {
   readonly reuseCache: boolean;
   /** @default {DEFAULT_ERROR_HANDLING} */
   readonly errors?: ErrorHandling;
+  /** @default {DEFAULT_PROOF} */
+  readonly proof?: ProofConfig;
 }
 
 /** Where a run is kept. */

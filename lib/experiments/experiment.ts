@@ -10,11 +10,15 @@ import type { Judgement } from "../load/runner.ts";
 import { openRunDir, type RunDir } from "../results/run_dir.ts";
 import type { ExperimentKind } from "../results/schema.ts";
 import type { CellContext } from "./cell.ts";
+import { coldNote, REUSED_START, startCold } from "./cold.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { DEFAULT_ERROR_HANDLING, type ErrorHandling } from "./error_handling.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
+import { DEFAULT_PROOF, type ProofConfig } from "./proof.ts";
 import { requestMaker, type TextSeeds } from "./requests.ts";
 import { runConfig } from "./run_config.ts";
+import { SentRequests } from "./sent_requests.ts";
+import { type ServerWatch, watchServers } from "./server_watch.ts";
 import { openSession, type Session, type TargetConfig } from "./session.ts";
 
 /** What the frame needs of an experiment's settings. */
@@ -27,6 +31,7 @@ export interface ExperimentConfig {
   readonly reuseCache: boolean;
   readonly judgement: Judgement;
   readonly errors?: ErrorHandling;
+  readonly proof?: ProofConfig;
 }
 
 /**
@@ -58,17 +63,28 @@ export async function runExperiment(
     tryLock: (path) => host.tryLock(path),
   });
   let session: Session | undefined;
+  let watch: ServerWatch | undefined;
   try {
     const { notes } = await runDir.begin(output.identity);
     for (const note of notes) listener.note(note);
     await runDir.writeRunCommand(output.argv);
     session = await openSession(host, config.target, config.workers, listener);
-    const about = () => runConfig(experiment, session!, output, listener.warnings, host);
+    const proof = config.proof ?? DEFAULT_PROOF;
+    const cold = config.reuseCache
+      ? REUSED_START
+      : await startCold(session, proof.cold, crypto.randomUUID(), listener);
+    const about = () => {
+      const base = runConfig(experiment, session!, output, listener.warnings, host);
+      return { ...base, cold, notes: [...base.notes ?? [], coldNote(cold)] };
+    };
+    watch = watchSession(host, session, runDir, proof, listener);
     await runDir.writeRunJson(about());
     const end = await body({
       host,
       session,
       runDir,
+      watch,
+      sent: new SentRequests(session.facts),
       listener,
       judgement: config.judgement,
       errors: config.errors ?? DEFAULT_ERROR_HANDLING,
@@ -79,9 +95,27 @@ export async function runExperiment(
     const how = typeof end === "boolean" ? { interrupted: end } : end;
     return { rows: runDir.finishedRows(), warnings: listener.warnings, ...how };
   } finally {
+    await watch?.close();
     await session?.close();
     await runDir.close();
   }
+}
+
+function watchSession(
+  { clock }: Host,
+  { access, facts }: Session,
+  runDir: RunDir,
+  { metricsIntervalMs }: ProofConfig,
+  listener: RunListener,
+): ServerWatch {
+  const servers = access.map((one, index) => ({ access: one, facts: facts[index]! }));
+  return watchServers({
+    servers: metricsIntervalMs === 0 ? [] : servers,
+    runDir,
+    clock,
+    intervalMs: metricsIntervalMs,
+    onWarning: (text) => listener.warning(text),
+  });
 }
 
 /** The working set's text survives a resume; unique text never does. */

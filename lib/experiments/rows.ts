@@ -33,10 +33,14 @@ export interface CellLabels {
 export interface HitRateVerdict {
   readonly verdict: "confirmed" | "differs" | "unchecked";
   readonly cause?: string;
+  /** What an LRU cache of the stated size would have had. */
+  readonly theoreticalPercent?: number;
+  /** What the server's counters say. */
+  readonly counterPercent?: number;
 }
 
 /** A row while it is built: values that are not known are there as `undefined`. */
-type Draft<R> = { [K in keyof R]: R[K] | undefined };
+export type Draft<R> = { [K in keyof R]: R[K] | undefined };
 
 /** The row of a request. @param wallOffsetMs Wall clock minus monotonic clock. */
 export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRow {
@@ -162,6 +166,8 @@ export function summaryRow(
     ...whereOf(labels),
     model: extras.model,
     ...(summary === undefined ? {} : cellFigures(summary)),
+    theoretical_hit_rate: extras.verdict?.theoreticalPercent,
+    counter_hit_rate: extras.verdict?.counterPercent,
     hit_rate_verdict: extras.verdict?.verdict,
     hit_rate_cause: extras.verdict?.cause,
     peak_reason: extras.peakReason,
@@ -243,7 +249,8 @@ export function singlePromptRow(
   return filled(draft);
 }
 
-function whereOf(labels: CellLabels) {
+/** The columns that say where a row belongs. */
+export function whereOf(labels: CellLabels) {
   return {
     context_size: labels.contextSizeTokens,
     working_set_size: labels.workingSetTokens,
@@ -300,7 +307,7 @@ function baseUrl(route: string): string | undefined {
 }
 
 /** Leaves out what is not known. */
-function filled<R>(draft: Draft<R>): R {
+export function filled<R>(draft: Draft<R>): R {
   const entries = Object.entries(draft as Record<string, unknown>);
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined)) as R;
 }

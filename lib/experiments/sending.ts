@@ -1,6 +1,6 @@
 /**
  * Sends the requests of one period: connections first, then the period, then what the server is
- * known to leave out of its answers.
+ * known to leave out of its answers. What is sent here is watched and remembered.
  *
  * @module
  */
@@ -12,15 +12,29 @@ import type { CellContext } from "./cell.ts";
 /** What {@linkcode sendPeriod} needs of the run. */
 export type SendingContext = Pick<
   CellContext,
-  "session" | "errors" | "listener" | "drain" | "abort"
+  "session" | "watch" | "sent" | "errors" | "listener" | "drain" | "abort"
 >;
 
-/** Runs one period on the pool of the run, with its signals and its retries. */
+/**
+ * Runs one period on the pool of the run, with its signals and its retries, between two scrapes of
+ * the servers' metrics.
+ */
 export async function sendPeriod(
-  { session, errors, listener, drain, abort }: SendingContext,
+  context: SendingContext,
   spec: Omit<PeriodSpec, "retries">,
   next: () => InferenceRequest | undefined,
   control: Pick<PeriodControl, "onRecord" | "onUnsent"> = {},
+): Promise<PeriodOutcome> {
+  const outcome = await context.watch.around(() => runOnPool(context, spec, next, control));
+  context.sent.add(outcome);
+  return outcome;
+}
+
+async function runOnPool(
+  { session, errors, listener, drain, abort }: SendingContext,
+  spec: Omit<PeriodSpec, "retries">,
+  next: () => InferenceRequest | undefined,
+  control: Pick<PeriodControl, "onRecord" | "onUnsent">,
 ): Promise<PeriodOutcome> {
   const each = Math.ceil(spec.concurrency / session.targets.length);
   await Promise.all(

@@ -12,6 +12,7 @@ import type { Host } from "../host.ts";
 import { type LoadPool, openPool } from "../load/pool.ts";
 import { resolveVocabulary, type Vocabulary } from "../prompt/words.ts";
 import type { ApiKind, PromptFormat } from "../record.ts";
+import { findBlockTokens } from "../server/block_size.ts";
 import { ENGINE_TITLES, type ServerFacts } from "../server/facts.ts";
 import type { ServerAccess } from "../server/http.ts";
 import { countPromptTokens, type MeasuredOverhead, measureOverhead } from "../server/overhead.ts";
@@ -78,6 +79,7 @@ export async function openSession(
   }
   describeServer(facts, first, listener);
   const overhead = await measureOverhead(firstAccess, first, first.api);
+  const complete = await withBlockTokens(firstAccess, facts, overhead, listener);
   const vocabulary = await wordsFor(host, config, firstAccess, first, overhead);
   describePrompts(vocabulary, overhead, listener);
   requireTokenIds(config, first, vocabulary);
@@ -92,7 +94,7 @@ export async function openSession(
   });
   return {
     config,
-    facts,
+    facts: complete,
     access,
     targets: facts.map((one) => targetOf(one)),
     api: first.api,
@@ -180,15 +182,40 @@ function wordsFor(
   });
 }
 
+/**
+ * The facts with the block size found by experiment, where a server that reports its hits does not
+ * state it. All servers of a run serve one model; the first one stands for them.
+ */
+async function withBlockTokens(
+  access: ServerAccess,
+  facts: readonly ServerFacts[],
+  overhead: MeasuredOverhead,
+  listener: RunListener,
+): Promise<readonly ServerFacts[]> {
+  const [first] = facts;
+  if (first === undefined || first.blockTokens !== undefined) return facts;
+  const nonce = crypto.randomUUID();
+  const found = await findBlockTokens(access, first, { api: first.api, overhead, nonce });
+  const { blockTokens, evidence } = found;
+  if (blockTokens === undefined) {
+    listener.note(`block size: not known (${evidence})`);
+    return facts;
+  }
+  listener.note(`block size: ${blockTokens} tokens (${evidence})`);
+  return facts.map((one) => one.blockTokens === undefined ? { ...one, blockTokens } : one);
+}
+
 function targetOf(facts: ServerFacts): Target {
   const can = (name: keyof ServerFacts["capabilities"]) => facts.capabilities[name].state === "yes";
+  // The probe sent these fields: where they may be ignored they do no harm.
+  const takes = (name: "ignoreEos" | "minTokens") => facts.capabilities[name].state !== "no";
   return {
     baseUrl: facts.baseUrl,
     api: facts.api,
     model: facts.model,
     streamUsage: can("streamUsage"),
-    ignoreEos: can("ignoreEos"),
-    minTokens: can("minTokens"),
+    ignoreEos: takes("ignoreEos"),
+    minTokens: takes("minTokens"),
   };
 }
 

@@ -155,7 +155,9 @@ function cellRow(
 ): SummaryRow {
   const { session, listener } = context;
   const { summary, peak } = result;
-  const verdict = judgeCell(session, plan, summary, {
+  const outcomes = result.pooled.map((period) => period.outcome);
+  const measured = { outcomes, ...(summary === undefined ? {} : { summary }) };
+  const verdict = judgeCell(context, plan, measured, {
     chunkTokens: config.chunkTokens,
     workingSetTokens: cell.poolTokens,
   });

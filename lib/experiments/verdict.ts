@@ -4,10 +4,13 @@
  * @module
  */
 
+import { isAnswered } from "../metrics/durations.ts";
 import type { CellSummary } from "../metrics/summary.ts";
-import { type HitVerdict, judgeHitRate } from "../server/verdict.ts";
-import type { CellPlan } from "./cell.ts";
-import type { Session } from "./session.ts";
+import type { PeriodOutcome, RequestRecord } from "../record.ts";
+import type { ServerFacts } from "../server/facts.ts";
+import { type HitEvidence, type HitVerdict, judgeHitRate } from "../server/verdict.ts";
+import type { CellContext, CellPlan } from "./cell.ts";
+import { capacityTokensOf } from "./sent_requests.ts";
 
 /** Settings of the run that a verdict depends on. */
 export interface VerdictSettings {
@@ -15,35 +18,131 @@ export interface VerdictSettings {
   readonly workingSetTokens: number;
 }
 
+/** What a verdict needs of the run. */
+export type VerdictContext = Pick<CellContext, "session" | "watch" | "sent">;
+
+/** The periods that are judged, and what they came to. */
+export interface Measured {
+  readonly outcomes: readonly PeriodOutcome[];
+  readonly summary?: CellSummary;
+}
+
+/** A verdict, with the rates that it weighed beside that of the requests. */
+export interface CellVerdict extends HitVerdict {
+  readonly theoreticalPercent?: number;
+  readonly counterPercent?: number;
+}
+
 /** Judges a cell. Without a summary nothing can be checked. */
 export function judgeCell(
-  session: Session,
-  plan: CellPlan,
-  summary: CellSummary | undefined,
+  context: VerdictContext,
+  plan: Pick<CellPlan, "contextSizeTokens" | "hitRatePercent" | "shape">,
+  { outcomes, summary }: Measured,
   settings: VerdictSettings,
-): HitVerdict {
+): CellVerdict {
+  const { session, sent } = context;
   const facts = session.facts[0]!;
-  const { prefixCaching, cachedTokens } = facts.capabilities;
   const { plan: prompt } = plan.shape;
-  const capacity = facts.tiers?.reduce((sum, tier) => sum + (tier.capacityTokens ?? NaN), 0);
-  return judgeHitRate({
+  const theoreticalPercent = sent.theoreticalPercent(outcomes);
+  const counters = counterEvidence(context, outcomes);
+  const verdict = judgeHitRate({
+    ...factsEvidence(facts),
+    ...counters,
+    ...timeEvidence(context, plan, { outcomes, ...(summary === undefined ? {} : { summary }) }),
+    ...settings,
     nominalPercent: plan.hitRatePercent,
     achievablePercent: summary?.achievableHitRatePercent ??
       100 * prompt.achievableTokens / prompt.promptTokens,
+    ...(theoreticalPercent === undefined ? {} : { theoreticalPercent }),
     ...(summary?.observedHitRatePercent === undefined
       ? {}
       : { reportedPercent: summary.observedHitRatePercent }),
     requests: summary?.succeeded ?? 0,
     promptTokens: prompt.promptTokens,
-    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
-    ...settings,
     overheadBeforeTokens: session.overhead.beforeTokens,
-    ...(capacity === undefined || Number.isNaN(capacity) ? {} : { capacityTokens: capacity }),
-    ...(summary?.ttft.medianMs === undefined ? {} : { medianTtftMs: summary.ttft.medianMs }),
+    ...cachedGrain(outcomes),
+  });
+  return {
+    ...verdict,
+    ...(theoreticalPercent === undefined ? {} : { theoreticalPercent }),
+    ...(counters.counterPercent === undefined ? {} : { counterPercent: counters.counterPercent }),
+  };
+}
+
+function factsEvidence(facts: ServerFacts) {
+  const { prefixCaching, cachedTokens } = facts.capabilities;
+  const capacityTokens = capacityTokensOf(facts);
+  return {
     engine: facts.engine,
     ...(facts.engineVersion === undefined ? {} : { engineVersion: facts.engineVersion }),
+    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+    ...(capacityTokens === undefined ? {} : { capacityTokens }),
     prefixCaching: prefixCaching.state,
     cachedTokens: cachedTokens.state,
     ...(cachedTokens.enable === undefined ? {} : { enableCachedTokens: cachedTokens.enable }),
-  });
+    cachedTokensDisproved: facts.cachedTokensDisproved,
+  };
+}
+
+type CounterEvidence = Pick<
+  HitEvidence,
+  | "counterPercent"
+  | "counterQueryTokens"
+  | "counterPromptTokens"
+  | "sentPromptTokens"
+  | "answeredPromptTokens"
+>;
+
+function counterEvidence(
+  { watch }: VerdictContext,
+  outcomes: readonly PeriodOutcome[],
+): CounterEvidence {
+  const counted = watch.counted(outcomes);
+  if (counted === undefined) return {};
+  const { queryTokens, hitTokens, promptTokens } = counted;
+  const records = outcomes.flatMap((outcome) => outcome.records);
+  const retries = outcomes.reduce((sum, { client }) => sum + client.retries, 0);
+  const once = records[0]?.plan.promptTokens ?? 0;
+  return {
+    counterPercent: 100 * hitTokens / queryTokens,
+    counterQueryTokens: queryTokens,
+    ...(promptTokens === undefined ? {} : { counterPromptTokens: promptTokens }),
+    sentPromptTokens: promptTokensOf(records) + retries * once,
+    answeredPromptTokens: promptTokensOf(records.filter(isAnswered)),
+  };
+}
+
+function promptTokensOf(records: readonly RequestRecord[]): number {
+  return records.reduce(
+    (sum, { usage, plan }) => sum + (usage?.promptTokens ?? plan.promptTokens),
+    0,
+  );
+}
+
+/** Both times or none: only at one concurrency do they compare. */
+function timeEvidence(
+  { sent }: VerdictContext,
+  plan: Pick<CellPlan, "contextSizeTokens" | "shape">,
+  { outcomes, summary }: Measured,
+): Pick<HitEvidence, "coldTtftMs" | "medianTtftMs"> {
+  const medianTtftMs = summary?.ttft.medianMs;
+  const concurrency = outcomes[0]?.concurrency;
+  // The cold cell itself has nothing to be compared with.
+  if (medianTtftMs === undefined || concurrency === undefined) return {};
+  if (plan.shape.plan.achievableTokens === 0) return {};
+  const coldTtftMs = sent.coldTtftMs(plan.contextSizeTokens, concurrency);
+  return coldTtftMs === undefined ? {} : { coldTtftMs, medianTtftMs };
+}
+
+/** The step in which the requests were served from the cache. */
+function cachedGrain(outcomes: readonly PeriodOutcome[]): Pick<HitEvidence, "cachedTokensGcd"> {
+  let divisor = 0;
+  for (const { records } of outcomes) {
+    for (const { usage } of records) {
+      let [a, b] = [divisor, usage?.cachedTokens ?? 0];
+      while (b !== 0) [a, b] = [b, a % b];
+      divisor = a;
+    }
+  }
+  return divisor === 0 ? {} : { cachedTokensGcd: divisor };
 }

@@ -177,6 +177,43 @@ export async function proveCold(
   return { proved: cold === 0, reset, evidence: [...evidence, said] };
 }
 
+/** Whether text of a run is new to a server, and how that is known. */
+export interface UnseenProof {
+  /** True only if a canary was reported as not cached, and as cached when it was sent again. */
+  readonly proved: boolean;
+  readonly evidence: string;
+}
+
+/**
+ * Shows by a canary that text that was never sent before is not found in the cache. It drops
+ * nothing. The second sending is the control: a server that never reports a hit proves nothing.
+ *
+ * @param options.beforeTokens Template tokens that every prompt begins with: these may be cached.
+ * @throws {KvmarkError} `unreachable` if the server stops answering.
+ */
+export async function proveUnseen(
+  access: ServerAccess,
+  facts: ColdFacts,
+  { api, nonce, beforeTokens }: {
+    readonly api: ApiKind;
+    readonly nonce: string;
+    readonly beforeTokens: number;
+  },
+): Promise<UnseenProof> {
+  const { prefixCaching } = facts.capabilities;
+  if (prefixCaching.state === "no") {
+    return { proved: true, evidence: `Nothing is reused at all: ${prefixCaching.evidence}.` };
+  }
+  const canary = canarySender(access, facts, api, nonce);
+  const first = await canary();
+  const again = await canary();
+  const said = `A canary that was never sent before reports ${first ?? "no count"} cached tokens` +
+    `, and ${again ?? "no count"} when it is sent again`;
+  const proved = !facts.cachedTokensDisproved && first !== undefined && again !== undefined &&
+    first <= beforeTokens && again > first;
+  return { proved, evidence: proved ? `${said}.` : `${said}: that proves nothing.` };
+}
+
 const CANARY_WORDS = 300;
 
 function canarySender(

@@ -5,8 +5,8 @@
  */
 
 import { explainDeficit, explainExcess, explainMissing } from "./verdict_causes.ts";
-import { rate, ttftRatio } from "./verdict_evidence.ts";
-import type { Cause, HitEvidence, HitVerdict, Judged } from "./verdict_evidence.ts";
+import { countersHold, rate, ttftRatio } from "./verdict_evidence.ts";
+import type { Cause, CounterFaults, HitEvidence, HitVerdict, Judged } from "./verdict_evidence.ts";
 
 export type { HitEvidence, HitVerdict, VerdictCause } from "./verdict_evidence.ts";
 
@@ -24,12 +24,14 @@ export function judgeHitRate(evidence: HitEvidence): HitVerdict {
   const tolerancePercent = toleranceOf(evidence);
   const otherTraffic = sawOtherTraffic(evidence);
   const overcounted = countsTwice(evidence);
-  const notes = notesOf(evidence, otherTraffic, overcounted);
+  const undercounted = missesSome(evidence);
+  const counters = { otherTraffic, overcounted, undercounted };
+  const notes = notesOf(evidence, counters);
   const observed = evidence.requests > 0 ? observe(evidence) : undefined;
   if (observed === undefined) {
     return { verdict: "unchecked", tolerancePercent, notes, ...explainMissing(evidence) };
   }
-  const judged: Judged = { ...evidence, ...observed, tolerancePercent, otherTraffic, overcounted };
+  const judged: Judged = { ...evidence, ...observed, tolerancePercent, ...counters };
   const base = { ...observed, tolerancePercent, notes };
   if (observed.observedBy === "counters") {
     const unusable = unusableCounters(judged);
@@ -46,10 +48,17 @@ export function judgeHitRate(evidence: HitEvidence): HitVerdict {
     ...base,
     verdict: "confirmed",
     causeCode: "as-intended",
-    cause:
-      `The ${observed.observedBy === "usage" ? "usage of the requests" : "server's counters"}` +
-      ` and the prompts agree within ${tolerancePercent.toFixed(1)} points.`,
+    cause: agreement(judged),
   };
+}
+
+function agreement(judged: Judged): string {
+  const { observedBy, counterPercent, tolerancePercent } = judged;
+  const who = observedBy === "usage" ? "usage of the requests" : "server's counters";
+  const also = observedBy === "usage" && counterPercent !== undefined && countersHold(judged)
+    ? `; the server's counters say ${rate(counterPercent)}`
+    : "";
+  return `The ${who} and the prompts agree within ${tolerancePercent.toFixed(1)} points${also}.`;
 }
 
 function observe(
@@ -85,6 +94,14 @@ function countsTwice({ counterQueryTokens, counterPromptTokens, promptTokens }: 
   return counterQueryTokens > counterPromptTokens * (1 + EDGE_SHARE) + promptTokens;
 }
 
+/** A router's worker, or one data-parallel rank of several, tells only of its own requests. */
+function missesSome(evidence: HitEvidence): boolean {
+  const seen = evidence.counterPromptTokens ?? evidence.counterQueryTokens;
+  const { answeredPromptTokens: answered, promptTokens } = evidence;
+  if (seen === undefined || answered === undefined) return false;
+  return seen < answered * (1 - EDGE_SHARE) - promptTokens;
+}
+
 function unusableCounters(judged: Judged): Cause | undefined {
   if (judged.otherTraffic) {
     return {
@@ -96,6 +113,13 @@ function unusableCounters(judged: Judged): Cause | undefined {
     return {
       causeCode: "known-counter-fault",
       cause: "The server counts waiting requests more than once (vLLM #43736, fixed by #48860).",
+    };
+  }
+  if (judged.undercounted) {
+    return {
+      causeCode: "no-source",
+      cause: "The server's counters hold only a part of the requests: give the metrics of every " +
+        "worker with --metrics-url.",
     };
   }
   return undefined;
@@ -110,8 +134,7 @@ function contradictionOf(judged: Judged): Cause | undefined {
       cause: "The server reports cached tokens for prompts that it has never seen.",
     };
   }
-  const trusted = !judged.otherTraffic && !judged.overcounted;
-  if (judged.observedBy === "usage" && counterPercent !== undefined && trusted) {
+  if (judged.observedBy === "usage" && counterPercent !== undefined && countersHold(judged)) {
     const apart = Math.abs(counterPercent - observedPercent);
     if (apart > Math.max(SOURCES_PERCENT, 2 * tolerancePercent)) {
       return {
@@ -127,7 +150,10 @@ function contradictionOf(judged: Judged): Cause | undefined {
 
 function contradictedByTimes(judged: Judged, achievablePercent: number): Cause | undefined {
   const ratio = ttftRatio(judged);
-  if (ratio === undefined) return undefined;
+  // Two witnesses that agree are right: then it is the reuse that brings nothing.
+  const witnessed = judged.observedBy === "usage" && judged.counterPercent !== undefined &&
+    countersHold(judged);
+  if (ratio === undefined || witnessed) return undefined;
   if (judged.observedPercent >= 30 && ratio >= 0.95) {
     return {
       causeCode: "counter-lies",
@@ -144,8 +170,11 @@ function contradictedByTimes(judged: Judged, achievablePercent: number): Cause |
     : undefined;
 }
 
-function notesOf(evidence: HitEvidence, otherTraffic: boolean, overcounted: boolean): string[] {
-  const { nominalPercent, achievablePercent, blockTokens, chunkTokens, engine } = evidence;
+function notesOf(
+  evidence: HitEvidence,
+  faults: CounterFaults,
+): string[] {
+  const { nominalPercent, achievablePercent, blockTokens, chunkTokens } = evidence;
   const notes: string[] = [];
   if (Math.abs(nominalPercent - achievablePercent) > 1) {
     const blocks = blockTokens === undefined ? "" : ` and blocks of ${blockTokens}`;
@@ -160,12 +189,26 @@ function notesOf(evidence: HitEvidence, otherTraffic: boolean, overcounted: bool
       `The block size is unknown; ${UNSTATED_BLOCK_TOKENS} tokens a request are allowed for.`,
     );
   }
-  if (otherTraffic && evidence.reportedPercent !== undefined) {
+  return evidence.reportedPercent === undefined
+    ? notes
+    : [...notes, ...counterNotes(evidence, faults)];
+}
+
+function counterNotes(evidence: HitEvidence, faults: CounterFaults): string[] {
+  const notes: string[] = [];
+  if (faults.otherTraffic) {
     notes.push("Another client used the server meanwhile; its counters are not used.");
   }
-  if (overcounted && evidence.reportedPercent !== undefined) {
-    const known = engine === "vllm" ? " (vLLM #43736, fixed by #48860)" : "";
+  if (faults.overcounted) {
+    const known = evidence.engine === "vllm" ? " (vLLM #43736, fixed by #48860)" : "";
     notes.push(`The counters count waiting requests more than once${known}; they are not used.`);
+  }
+  if (faults.undercounted) {
+    notes.push("The counters hold only a part of the requests; they are not used.");
+  }
+  const ratio = ttftRatio(evidence);
+  if (ratio !== undefined && ratio >= 0.95 && (evidence.reportedPercent ?? 0) >= 30) {
+    notes.push(`TTFT is ${rate(100 * ratio)} of a cold one all the same.`);
   }
   return notes;
 }

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type Cause, type HitEvidence, type Judged, rate, ttftRatio } from "./verdict_evidence.ts";
+import {
+  type Cause,
+  countersHold,
+  type HitEvidence,
+  type Judged,
+  rate,
+  ttftRatio,
+} from "./verdict_evidence.ts";
 
 /** Why there is no rate to judge. */
 export function explainMissing(evidence: HitEvidence): Cause {
@@ -144,8 +151,7 @@ function lie(judged: Judged, impossible: string): Cause | undefined {
   }
   if (judged.observedPercent > 100 || judged.prefixCaching === "no") return says("");
   const { counterPercent, observedPercent, achievablePercent } = judged;
-  const trusted = !judged.otherTraffic && !judged.overcounted;
-  if (judged.observedBy === "usage" && counterPercent !== undefined && trusted) {
+  if (judged.observedBy === "usage" && counterPercent !== undefined && countersHold(judged)) {
     const nearer = Math.abs(counterPercent - achievablePercent) <
       Math.abs(counterPercent - observedPercent);
     return nearer ? says(`, and the server's own counters say ${rate(counterPercent)}`) : undefined;

@@ -41,6 +41,8 @@ export interface HitEvidence {
   readonly counterPromptTokens?: number;
   /** Prompt tokens that kvmark sent while the counters were watched. */
   readonly sentPromptTokens?: number;
+  /** Of these, those of requests that were answered: the counters must hold all of them. */
+  readonly answeredPromptTokens?: number;
   /** Requests that succeeded. */
   readonly requests: number;
   /** Mean prompt tokens of a request. */
@@ -87,26 +89,42 @@ export interface HitVerdict {
   readonly notes: readonly string[];
 }
 
+/** Below this, TTFT is of other things than computing the prompt. */
+const TELLING_MS = 50;
+
 /** A cause, before it becomes part of a verdict. */
 export interface Cause {
   readonly causeCode: VerdictCause;
   readonly cause: string;
 }
 
+/** What is wrong with the server's counters, whatever they say about hits. */
+export interface CounterFaults {
+  /** They saw more prompt tokens than kvmark sent. */
+  readonly otherTraffic: boolean;
+  /** They counted requests more than once. */
+  readonly overcounted: boolean;
+  /** They saw fewer prompt tokens than were answered. */
+  readonly undercounted: boolean;
+}
+
 /** The evidence and what follows from it at once. */
-export interface Judged extends HitEvidence {
+export interface Judged extends HitEvidence, CounterFaults {
   readonly observedPercent: number;
   readonly observedBy: "usage" | "counters";
   readonly tolerancePercent: number;
-  /** The counters saw more prompt tokens than kvmark sent. */
-  readonly otherTraffic: boolean;
-  /** The counters counted requests more than once. */
-  readonly overcounted: boolean;
 }
 
-/** Median TTFT of the cell over that of cold requests. */
+/** True if nothing is wrong with the counters themselves. */
+export function countersHold(faults: CounterFaults): boolean {
+  return !faults.otherTraffic && !faults.overcounted && !faults.undercounted;
+}
+
+/** Median TTFT of the cell over that of cold requests, where these take long enough to tell. */
 export function ttftRatio({ coldTtftMs, medianTtftMs }: HitEvidence): number | undefined {
-  if (coldTtftMs === undefined || medianTtftMs === undefined || coldTtftMs <= 0) return undefined;
+  if (coldTtftMs === undefined || medianTtftMs === undefined || coldTtftMs < TELLING_MS) {
+    return undefined;
+  }
   return medianTtftMs / coldTtftMs;
 }
 
