@@ -19,6 +19,11 @@ interface CommandEntry {
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: "single-prompt",
+    summary: "cold against cached TTFT at doubling context sizes",
+    load: () => import("./single_prompt.ts"),
+  },
+  {
     name: "cache-rate",
     summary: "throughput and latency against hit rate",
     load: () => import("./cache_rate.ts"),

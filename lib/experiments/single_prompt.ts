@@ -1,0 +1,326 @@
+/**
+ * Cold against cached: at each context size a prompt that was never sent, then the same one again.
+ *
+ * @module
+ */
+
+import { KvmarkError } from "../errors.ts";
+import type { Host } from "../host.ts";
+import { Breaker } from "../load/breaker.ts";
+import { isAnswered } from "../metrics/durations.ts";
+import { planPrompt, type PromptShape } from "../prompt/working_set.ts";
+import type { PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
+import { coldAndCached } from "../report/cold_and_cached.ts";
+import { readRun } from "../results/read.ts";
+import type { SinglePromptRow, SummaryRow } from "../results/schema.ts";
+import { type HitVerdict, judgeHitRate } from "../server/verdict.ts";
+import { formatCount, formatMs, formatShort } from "../units.ts";
+import type { CellContext } from "./cell.ts";
+import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
+import { cellProblem, type ErrorHandling } from "./error_handling.ts";
+import { runExperiment } from "./experiment.ts";
+import type { RunListener } from "./listener.ts";
+import { singlePromptRow } from "./rows.ts";
+import { sendPeriod } from "./sending.ts";
+import type { Session, TargetConfig } from "./session.ts";
+
+/** Settings of {@linkcode runSinglePrompt}. */
+export interface SinglePromptConfig {
+  readonly target: TargetConfig;
+  readonly output: OutputConfig;
+  /** Tokens of a prompt, ascending. Those that the server does not take are left out. */
+  readonly contextSizes: readonly number[];
+  /** Prompts that are sent cold, then cached, at each size. */
+  readonly iterations: number;
+  /** Distinct prompts that are sent at the same time. */
+  readonly concurrentPrompts: number;
+  /** How often each prompt is sent again. */
+  readonly cachedRepeats: number;
+  readonly outputTokens: number;
+  readonly workers: number;
+  readonly seed?: string;
+  readonly errors?: ErrorHandling;
+}
+
+/** The sizes of the Python suite: `min`, 2 `min`, 4 `min`, … as far as `max`. */
+export function doublingSizes(minTokens: number, maxTokens: number): number[] {
+  const sizes: number[] = [];
+  for (let size = minTokens; size <= maxTokens; size *= 2) sizes.push(size);
+  return sizes;
+}
+
+/**
+ * Runs the experiment; rows are on disk as soon as their batch is over.
+ *
+ * @returns One row for each context size, with counts and the verdict; the requests are in
+ *   `single_prompt_results_{time}.csv`.
+ */
+export async function runSinglePrompt(
+  host: Host,
+  config: SinglePromptConfig,
+  listener: RunListener,
+  signals: Signals,
+): Promise<RunResult> {
+  const frame = {
+    ...config,
+    workers: Math.min(config.workers, config.concurrentPrompts),
+    // Cold text is new in every attempt, whatever the seed.
+    reuseCache: false,
+    judgement: {
+      limits: {},
+      ttftMetric: "avg",
+      tokensPerReqMetric: "avg",
+      strictTimeWindow: false,
+      cores: host.cores,
+    } as const,
+  };
+  const result = await runExperiment(
+    host,
+    "single-prompt",
+    frame,
+    listener,
+    signals,
+    (context) => runSizes(context, config),
+  );
+  const { singlePrompt } = await readRun(host.files, config.output.dir);
+  return { ...result, rows: sizeRows(singlePrompt) };
+}
+
+/** Counts and verdict of each context size. */
+export function sizeRows(rows: readonly SinglePromptRow[]): SummaryRow[] {
+  return coldAndCached(rows).map(({ contextSizeTokens, coldTtft, cachedTtft, failed }) => {
+    const here = rows.filter((row) => row.context_size === contextSizeTokens);
+    const kinds = new Set(here.flatMap((row) => row.error_kind || []));
+    const verdicts = here.flatMap((row) => row.hit_verdict || []);
+    const verdict = (["differs", "unchecked", "confirmed"] as const)
+      .find((one) => verdicts.includes(one));
+    return {
+      context_size: contextSizeTokens,
+      total_requests: coldTtft.count + cachedTtft.count,
+      failed_requests: failed,
+      ...(kinds.size === 0 ? {} : { failure_kinds: [...kinds].join(" ") }),
+      ...(verdict === undefined ? {} : { hit_rate_verdict: verdict }),
+    };
+  });
+}
+
+async function runSizes(context: CellContext, config: SinglePromptConfig): Promise<RunEnd> {
+  const { listener, runDir, session, errors } = context;
+  const stated = session.facts[0]!.maxContextTokens;
+  let limit = stated === undefined ? Infinity : stated - config.outputTokens;
+  const sizes = sizesWithin(config.contextSizes, limit, listener);
+  for (const [index, size] of sizes.entries()) {
+    if (runDir.isFinished(`${size}`)) continue;
+    if (size > limit) continue;
+    const title = `${formatCount(size)} tokens`;
+    listener.cellStarted?.({ cellId: `${size}`, title, index: index + 1, count: sizes.length });
+    const run = new SizeRun(context, config, size);
+    if (await run.toEnd()) return { interrupted: true };
+    const problem = cellProblem(run.counts, errors);
+    await runDir.finishCell(`${size}`, undefined, { redo: problem !== undefined });
+    for (const line of resultLines(run.rows)) listener.note(line);
+    const refused = refusedLimit(run.rows, config.outputTokens);
+    if (refused !== undefined && sizes.some((other) => other > Math.min(refused, size))) {
+      limit = Math.min(limit, refused);
+      listener.warning(
+        `the server refused ${title} as too long; sizes above ${formatCount(limit)} are left out`,
+      );
+    }
+    if (problem === undefined) continue;
+    listener.warning(`${title} failed: ${problem}; the same command runs it again`);
+    if (errors.onError === "stop") return { interrupted: false, stopped: `${size}: ${problem}` };
+  }
+  return { interrupted: false };
+}
+
+/** @throws {KvmarkError} `usage`, if none is left. */
+function sizesWithin(
+  asked: readonly number[],
+  limit: number,
+  listener: RunListener,
+): readonly number[] {
+  const sizes = asked.filter((size) => size <= limit);
+  if (sizes.length === asked.length) return sizes;
+  const most = `the server takes prompts of at most ${formatCount(limit)} tokens beside the output`;
+  if (sizes.length === 0) {
+    throw new KvmarkError("usage", `No context size is left: ${most}`, {
+      hint: `use --max-tokens or --context-sizes of at most ${limit}, a smaller --min-tokens, ` +
+        "or start the server with a longer context",
+    });
+  }
+  const left = asked.filter((size) => size > limit).map(formatCount);
+  listener.warning(`${most}: the sizes ${left.join(", ")} are left out`);
+  return sizes;
+}
+
+/**
+ * The largest prompt by what the server itself said when it refused one; the refused size less one
+ * where it named no number; `undefined` if it did not refuse any.
+ */
+export function refusedLimit(
+  rows: readonly SinglePromptRow[],
+  outputTokens: number,
+): number | undefined {
+  const pattern = /context|too long|too large|input tokens|max_model_len|n_ctx/i;
+  const refused = rows.find((row) =>
+    row.error_kind === "http_status" && pattern.test(row.error ?? "")
+  );
+  if (refused?.context_size === undefined) return undefined;
+  const stated = /(?:context (?:length|size|window)|max_model_len|n_ctx)\D{0,24}(\d{2,9})/i
+    .exec(refused.error ?? "")?.[1];
+  const less = refused.context_size - 1;
+  return stated === undefined ? less : Math.min(less, Number(stated) - outputTokens);
+}
+
+/** All requests of one context size. */
+class SizeRun {
+  readonly rows: SinglePromptRow[] = [];
+  readonly counts = { succeeded: 0, failed: 0 };
+  readonly #context: CellContext;
+  readonly #config: SinglePromptConfig;
+  readonly #size: number;
+  readonly #breaker: Breaker;
+  readonly #warned = new Set<number>();
+
+  constructor(context: CellContext, config: SinglePromptConfig, size: number) {
+    this.#context = context;
+    this.#config = config;
+    this.#size = size;
+    const concurrency = config.concurrentPrompts;
+    this.#breaker = new Breaker({ ...context.errors, concurrency });
+  }
+
+  /** @returns True if a signal cut it short. */
+  async toEnd(): Promise<boolean> {
+    // Connections, lazily made kernels, the client's own first call: none of it is a cold prompt.
+    if ((await this.#send("DISCARD", 0, -1, 1)).interrupted) return true;
+    for (let iteration = 0; iteration < this.#config.iterations; iteration++) {
+      for (let repeat = 0; repeat <= this.#config.cachedRepeats; repeat++) {
+        const type = repeat === 0 ? "unique" : repeat === 1 ? "cached" : `cached_r${repeat}`;
+        const rate = repeat === 0 ? 0 : 100;
+        const { outputTokens } = this.#config;
+        const outcome = await this.#send(`i${iteration}_${type}`, rate, iteration, outputTokens);
+        await this.#keep(outcome, iteration, type);
+        if (outcome.interrupted) return true;
+        if (this.#breaker.isOpen) {
+          this.#context.listener.warning(
+            `${this.#size} tokens ended early: ${this.#breaker.reason}`,
+          );
+          return false;
+        }
+      }
+    }
+    return false;
+  }
+
+  /** Sends the batch of prompts of an iteration once. */
+  #send(
+    name: string,
+    hitRatePercent: number,
+    iteration: number,
+    outputTokens: number,
+  ): Promise<PeriodOutcome> {
+    const { session, requests } = this.#context;
+    const { concurrentPrompts } = this.#config;
+    const shape = shapeOf(session, this.#size, hitRatePercent);
+    const labels: RequestLabels = {
+      cellId: `${this.#size}`,
+      periodId: `${this.#size}_${name}`,
+      purpose: iteration < 0 ? "warmup" : "measure",
+      contextSizeTokens: this.#size,
+      hitRatePercent,
+      concurrency: concurrentPrompts,
+    };
+    let promptIndex = 0;
+    const next = () => {
+      if (promptIndex === concurrentPrompts) return undefined;
+      const number = (iteration + 1) * concurrentPrompts + promptIndex;
+      const own = { ...labels, promptIndex: promptIndex++ };
+      return requests.repeatable(shape, own, outputTokens, number);
+    };
+    return sendPeriod(
+      this.#context,
+      { cellId: labels.cellId, periodId: labels.periodId, concurrency: concurrentPrompts },
+      next,
+      { onRecord: (record) => this.#breaker.record(record.failure) },
+    );
+  }
+
+  async #keep({ records }: PeriodOutcome, iteration: number, promptType: string): Promise<void> {
+    const { host, runDir, session } = this.#context;
+    const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
+    const rows = records.map((record) => {
+      this.counts[isAnswered(record) ? "succeeded" : "failed"]++;
+      const verdict = isAnswered(record) ? judgeRequest(session, record) : undefined;
+      if (verdict?.verdict === "differs") this.#warn(record, promptType, verdict);
+      return singlePromptRow(record, {
+        wallOffsetMs,
+        iteration,
+        promptType,
+        ...(verdict === undefined ? {} : { verdict: verdict.verdict }),
+      });
+    });
+    this.rows.push(...rows);
+    await runDir.appendSinglePrompt(rows);
+  }
+
+  /** Once for cold and once for cached prompts: the rows have the rest. */
+  #warn({ labels }: RequestRecord, promptType: string, verdict: HitVerdict): void {
+    if (this.#warned.has(labels.hitRatePercent)) return;
+    this.#warned.add(labels.hitRatePercent);
+    this.#context.listener.warning(`${this.#size} tokens, ${promptType}: ${verdict.cause}`);
+  }
+}
+
+function shapeOf(
+  { facts: [first], overhead }: Session,
+  contextSizeTokens: number,
+  hitRatePercent: number,
+): PromptShape {
+  const { blockTokens } = first!;
+  return planPrompt({
+    contextSizeTokens,
+    hitRatePercent,
+    chunkTokens: 1,
+    ...(blockTokens === undefined ? {} : { blockTokens }),
+    overhead,
+  });
+}
+
+/** Was this one prompt as cold, or as cached, as it was meant to be? */
+function judgeRequest({ facts: [first], overhead }: Session, record: RequestRecord): HitVerdict {
+  const facts = first!;
+  const { prefixCaching, cachedTokens } = facts.capabilities;
+  const promptTokens = record.usage?.promptTokens ?? record.plan.promptTokens;
+  const cached = record.usage?.cachedTokens;
+  return judgeHitRate({
+    nominalPercent: record.labels.hitRatePercent,
+    achievablePercent: 100 * record.plan.achievableTokens / promptTokens,
+    ...(cached === undefined ? {} : { reportedPercent: 100 * cached / promptTokens }),
+    requests: 1,
+    promptTokens,
+    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+    chunkTokens: 1,
+    overheadBeforeTokens: overhead.beforeTokens,
+    engine: facts.engine,
+    ...(facts.engineVersion === undefined ? {} : { engineVersion: facts.engineVersion }),
+    prefixCaching: prefixCaching.state,
+    cachedTokens: cachedTokens.state,
+    ...(cachedTokens.enable === undefined ? {} : { enableCachedTokens: cachedTokens.enable }),
+    cachedTokensDisproved: facts.cachedTokensDisproved,
+  });
+}
+
+/** What a size came to, for stderr. */
+function resultLines(rows: readonly SinglePromptRow[]): string[] {
+  return coldAndCached(rows).map((point) => {
+    const ms = (seconds: number | undefined) =>
+      formatMs(seconds === undefined ? undefined : seconds * 1000);
+    const { speedup, speedupInterval: interval, failed } = point;
+    const range = interval === undefined
+      ? ""
+      : ` (${formatShort(interval.low)} to ${formatShort(interval.high)})`;
+    return `  TTFT cold ${ms(point.coldTtft.mean)}, cached ${ms(point.cachedTtft.mean)}: ` +
+      `${formatShort(speedup)}x${range}${failed > 0 ? `, ${failed} failed` : ""}`;
+  });
+}
