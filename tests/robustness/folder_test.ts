@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { EXIT_CODES } from "../../lib/errors.ts";
 import { commandUnderTest, type Finished, kvmark, withTempDir } from "../support/command.ts";
 import { EXACT_SIMULATE, exactRows, SMALL_EXACT_RUN } from "../support/exact_run.ts";
+import { untilThere } from "../support/until.ts";
 import { type SimulatorUnderTest, startSimulateCommand } from "../support/simulator.ts";
 
 const IO = EXIT_CODES.io.code;
@@ -152,15 +153,6 @@ Deno.test("cache-rate notices that its folder was deleted, or replaced, under it
     });
   }
 });
-
-async function untilThere(path: string): Promise<void> {
-  for (let tries = 0; tries < 3000; tries++) {
-    const there = await Deno.stat(path).catch(() => undefined);
-    if (there !== undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${path} did not appear`);
-}
 
 Deno.test("one folder: in use by one kvmark only, resumed, then of a later version", async () => {
   await withTempDir(async (dir) => {

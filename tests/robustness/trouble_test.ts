@@ -1,0 +1,66 @@
+/**
+ * Signals, and a server that disappears: what is kept, what is said, which exit code.
+ */
+
+import assert from "node:assert/strict";
+import { EXIT_CODES } from "../../lib/errors.ts";
+import { commandUnderTest, kvmark, withTempDir } from "../support/command.ts";
+import { EXACT_SIMULATE, exactRows, rowsOf, SMALL_EXACT_RUN } from "../support/exact_run.ts";
+import { startSimulateCommand } from "../support/simulator.ts";
+import { untilFile } from "../support/until.ts";
+
+/** Summary rows, periods and requests of a whole small run. */
+function assertWhole(out: string): void {
+  const counts = Object.values(exactRows(out)).map((rows) => rows.length);
+  assert.deepEqual(counts, [2, 4, 12]);
+  assert.ok(rowsOf(out, "detailed_results").every((row) => row["error_kind"] === ""));
+}
+
+Deno.test("a signal drains, two signals stop, and the same command ends the run", async () => {
+  await withTempDir(async (dir) => {
+    await using simulator = await startSimulateCommand(EXACT_SIMULATE);
+    const args = [...SMALL_EXACT_RUN, "--api-endpoint", simulator.url];
+    for (const signals of [["SIGTERM"], ["SIGINT", "SIGINT"]] as const) {
+      const out = `${dir}/${signals.length}`;
+      const [program = "", ...words] = await commandUnderTest();
+      const child = new Deno.Command(program, {
+        args: [...words, ...args, "--output-dir", out],
+        stdout: "null",
+        stderr: "piped",
+      }).spawn();
+      const output = child.output();
+      await untilFile(out, "phase_metadata_", "WARMUP");
+      for (const signal of signals) child.kill(signal);
+      const { code, stderr } = await output;
+      const said = new TextDecoder().decode(stderr);
+      assert.equal(code, EXIT_CODES.interrupted.code, said);
+      assert.match(said, /run the same command again/);
+      if (signals.length === 1) assert.doesNotMatch(said, /failed/, "what was in flight has ended");
+      const again = await kvmark([...args, "--output-dir", out]);
+      assert.equal(again.code, 0, again.stderr);
+      assertWhole(out);
+    }
+  });
+});
+
+Deno.test("a server that disappears fails the cell, stops the run if asked to, and is not the end", async () => {
+  await withTempDir(async (out) => {
+    const args = [...SMALL_EXACT_RUN, "--output-dir", out];
+    const first = await startSimulateCommand(EXACT_SIMULATE);
+    const { port } = new URL(first.url);
+    const running = kvmark([...args, "--api-endpoint", first.url, "--on-error", "stop"]);
+    await untilFile(out, "phase_metadata_", "WARMUP");
+    Deno.kill(first.pid, "SIGKILL");
+    const { code, stderr } = await running;
+    assert.equal(code, EXIT_CODES.failed.code, stderr);
+    assert.match(stderr, /Stopped by --on-error stop: 512_0: no request succeeded/);
+    assert.match(stderr, /warning: 512_0 failed: .*the same command runs it again/);
+
+    const gone = await kvmark([...args, "--api-endpoint", first.url]);
+    assert.equal(gone.code, EXIT_CODES.unreachable.code, gone.stderr);
+    await using _second = await startSimulateCommand([...EXACT_SIMULATE, "--port", port]);
+    const again = await kvmark([...args, "--api-endpoint", first.url]);
+    assert.equal(again.code, 0, again.stderr);
+    assertWhole(out);
+  });
+});
