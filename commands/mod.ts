@@ -34,6 +34,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./working_set.ts"),
   },
   {
+    name: "kv-size",
+    summary: "bytes of KV cache per token and per context of a model",
+    load: () => import("./kv_size.ts"),
+  },
+  {
+    name: "index",
+    summary: "the dashboard of a results folder",
+    load: () => import("./index.ts"),
+  },
+  {
+    name: "regenerate",
+    summary: "every page of a results folder, drawn anew from its rows",
+    load: () => import("./regenerate.ts"),
+  },
+  {
+    name: "combine",
+    summary: "several runs on one set of graphs, with statistics and limits",
+    load: () => import("./combine.ts"),
+  },
+  {
     name: "doctor",
     summary: "what this server can prove about its cache, and what is missing",
     load: () => import("./doctor.ts"),

@@ -6,6 +6,7 @@
  */
 
 import { Eta } from "eta";
+import comparisonTemplate from "../../assets/comparison.html" with { type: "text" };
 import dashboardTemplate from "../../assets/dashboard.html" with { type: "text" };
 import graphTemplate from "../../assets/graph.html" with { type: "text" };
 import graphPageTemplate from "../../assets/graph_page.html" with { type: "text" };
@@ -20,6 +21,7 @@ const eta = new Eta({ autoEscape: true, autoTrim: false });
 const TEMPLATES = {
   document: eta.compile(documentTemplate),
   dashboard: eta.compile(dashboardTemplate),
+  comparison: eta.compile(comparisonTemplate),
   graph: eta.compile(graphTemplate),
   graphPage: eta.compile(graphPageTemplate),
   table: eta.compile(tableTemplate),
@@ -146,4 +148,9 @@ export function graphPage(site: Site, graph: Graph, subject: string): Promise<st
 /** The body of the dashboard; see `dashboard.ts` for its data. */
 export function dashboardBody(data: object): string {
   return fill("dashboard", data);
+}
+
+/** The body of a comparison; see `comparison_pages.ts` for its data. */
+export function comparisonBody(data: object): string {
+  return fill("comparison", data);
 }

@@ -1,0 +1,236 @@
+/**
+ * `kvmark combine`: several runs on one set of graphs, with statistics.
+ *
+ * @module
+ */
+
+import { basename, dirname, resolve } from "node:path";
+import { Command } from "@commander-js/extra-typings";
+import * as v from "valibot";
+import { KvmarkError } from "../lib/errors.ts";
+import type { Host } from "../lib/host.ts";
+import { outcomeText, type ThresholdOutcome } from "../lib/metrics/thresholds.ts";
+import { incomparabilities, unknownAgreements } from "../lib/report/comparability.ts";
+import { compareRuns, type Comparison, type LabelledRun } from "../lib/report/comparison.ts";
+import { writeComparisonFiles } from "../lib/report/comparison_file.ts";
+import {
+  comparisonHeadline,
+  comparisonWarnings,
+  conclusionsOf,
+} from "../lib/report/comparison_findings.ts";
+import { writeComparisonPages } from "../lib/report/comparison_pages.ts";
+import { junitXml } from "../lib/report/junit.ts";
+import { comparisonMarkdown } from "../lib/report/markdown.ts";
+import { checkComparison } from "../lib/report/run_thresholds.ts";
+import { readRun } from "../lib/results/read.ts";
+import { isResultFile } from "../lib/results/run_files.ts";
+import { withTierMap } from "./_draw.ts";
+import { checkOptions, type Readable } from "./_options.ts";
+import { requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
+
+const EXAMPLES = `
+--fail-if takes METRIC[@HIT_RATE] OPERATOR VALUE. The metric is a column of summary_*.csv or
+equal_load_ttft; VALUE is in the unit of the column (times also as 250ms), or, with an x, a multiple
+of the baseline. A limit is crossed where the whole 95 % interval lies beyond it; where there are
+too few request rows for an interval, the value decides. Exit code 10: a limit was crossed, or no
+point has the figure.
+
+Examples:
+  kvmark combine --output-dirs ./dram ./gds --labels "DRAM" "GDS + DRAM" --output ./combined
+  kvmark combine --output-dirs ./before ./after --fail-if 'p95_ttft > 1.10x' \\
+    --fail-if 'input_tokens_per_sec@100 < 0.95x' --markdown comment.md --junit kvmark.xml
+`;
+
+const OPTIONS = v.object({
+  ...THRESHOLD_OPTIONS,
+  outputDirs: v.pipe(
+    v.array(v.string(), "takes the folders of at least two runs"),
+    v.minLength(2, "takes the folders of at least two runs"),
+  ),
+  labels: v.array(v.pipe(v.string(), v.check((label) => label.trim() !== "", "is empty"))),
+  output: v.string(),
+  baseline: v.optional(v.string()),
+  force: v.optional(v.boolean(), false),
+  singleFile: v.optional(v.boolean(), false),
+  verbose: v.optional(v.boolean(), false),
+  json: v.optional(v.boolean(), false),
+});
+type Options = v.InferOutput<typeof OPTIONS>;
+
+/** The command, ready to parse its arguments. */
+export function command(host: Host): Command {
+  return new Command("kvmark combine")
+    .description(
+      "Put several runs of one experiment on one set of graphs, and say at each point whether a " +
+        "run is better, worse or within noise of the baseline. Folders of the Python suite too.",
+    )
+    .requiredOption("--output-dirs <dir...>", "results folders of the runs")
+    .option("--labels <text...>", "their names, in the same order (default: of the folders)", [])
+    .option("--output <dir>", "folder of the comparison", "./combined_output")
+    .option("--baseline <label>", "run that the others are compared with (default: the first)")
+    .option("--force", "compare runs of another model, output length, chunk size or definition")
+    .option("--fail-if <limit...>", "exit 10 where this holds: 'p95_ttft > 1.10x'", [])
+    .option("--markdown <file>", "the result for a comment on a pull request")
+    .option("--junit <file>", "what became of the limits, as JUnit XML")
+    .option("--single-file", "one index.html with all graphs inside")
+    .option("--verbose", "say what is read")
+    .option("--json", "one JSON object on stdout")
+    .addHelpText("after", EXAMPLES)
+    .action((raw) => combine(host, raw)) as unknown as Command;
+}
+
+async function combine(host: Host, raw: unknown): Promise<void> {
+  const options = checkOptions(OPTIONS, raw, across);
+  const labels = options.labels.length > 0 ? options.labels : defaultLabels(options.outputDirs);
+  const baseline = baselineOf(labels, options.baseline);
+  await refuseRunFolder(host, options);
+  const runs = await readRuns(host, options, labels);
+  const forced = checkComparable(host, runs, baseline, options.force);
+  const comparison = compareRuns(runs, baseline, forced);
+  const outcomes = checkComparison(comparison, options.failIf);
+  const index = await write(host, options, comparison, outcomes);
+  print(host, options, comparison, outcomes, index);
+  requireLimits(host, outcomes);
+}
+
+function across(options: Readable<Options>): string[] {
+  const { outputDirs: dirs, labels = [], junit, failIf } = options;
+  const problems: string[] = [];
+  if (dirs !== undefined && labels.length > 0 && labels.length !== dirs.length) {
+    problems.push(`--labels has ${labels.length} names for ${dirs.length} folders`);
+  }
+  if (dirs !== undefined && new Set(dirs.map((dir) => resolve(dir))).size < dirs.length) {
+    problems.push("--output-dirs names a folder twice");
+  }
+  if (new Set(labels).size < labels.length) problems.push("--labels has the same name twice");
+  if (junit !== undefined && failIf?.length === 0) {
+    problems.push("--junit needs --fail-if: without a limit there is nothing to test");
+  }
+  return problems;
+}
+
+/** The name of each folder, or of its parent where it is called `output`; unlike each other. */
+function defaultLabels(dirs: readonly string[]): string[] {
+  const names = dirs.map((dir) => {
+    const path = resolve(dir);
+    return basename(path) === "output" ? basename(dirname(path)) : basename(path);
+  });
+  return names.map((name, i) =>
+    names.indexOf(name) === names.lastIndexOf(name) ? name : `${name} (${dirs[i]})`
+  );
+}
+
+function baselineOf(labels: readonly string[], wanted: string | undefined): number {
+  if (wanted === undefined) return 0;
+  const index = labels.indexOf(wanted);
+  if (index >= 0) return index;
+  throw new KvmarkError("usage", `--baseline ${JSON.stringify(wanted)} is none of the labels`, {
+    problems: labels.map((label) => JSON.stringify(label)),
+    hint: "give one of these",
+  });
+}
+
+/** The index of a run would be overwritten. */
+async function refuseRunFolder(host: Host, { output }: Options): Promise<void> {
+  if (!(await host.files.list(output)).some(isResultFile)) return;
+  throw new KvmarkError("usage", `--output ${output} holds the results of a run`, {
+    hint: "give a folder of its own: the pages of the run would be overwritten",
+  });
+}
+
+async function readRuns(
+  host: Host,
+  options: Options,
+  labels: readonly string[],
+): Promise<LabelledRun[]> {
+  const runs: LabelledRun[] = [];
+  const problems: string[] = [];
+  for (const [i, dir] of options.outputDirs.entries()) {
+    if (options.verbose) host.stderr.write(`reading ${dir} …\n`);
+    try {
+      const run = await withTierMap(await readRun(host.files, dir.replace(/(?<=.)\/+$/, "")));
+      for (const problem of run.problems) {
+        host.stderr.write(`kvmark: not read: ${dir}: ${problem}\n`);
+      }
+      runs.push({ label: labels[i] ?? dir, run });
+    } catch (error) {
+      if (!(error instanceof KvmarkError)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length > 0) {
+    throw new KvmarkError("io", "Not every folder can be read", {
+      problems,
+      hint: "give the --output-dir of each run",
+    });
+  }
+  return runs;
+}
+
+/** @returns Reasons that `--force` overruled. @throws {KvmarkError} `usage`, with the reasons. */
+function checkComparable(
+  host: Host,
+  runs: readonly LabelledRun[],
+  baseline: number,
+  force: boolean,
+): string[] {
+  const kinds = new Set(runs.map(({ run }) => run.kind));
+  if (kinds.size > 1) {
+    throw new KvmarkError("usage", "Runs of several experiments have no graph in common", {
+      problems: runs.map(({ label, run }) => `${label}: ${run.kind}`),
+      hint: "combine runs of one experiment",
+    });
+  }
+  for (const line of unknownAgreements(runs)) host.stderr.write(`kvmark: ${line}\n`);
+  const reasons = incomparabilities(runs, baseline);
+  if (reasons.length > 0 && !force) {
+    throw new KvmarkError("usage", "These runs cannot be compared", {
+      problems: reasons,
+      hint: "--force compares them all the same, and says so on the page",
+    });
+  }
+  return reasons;
+}
+
+async function write(
+  host: Host,
+  options: Options,
+  comparison: Comparison,
+  outcomes: readonly ThresholdOutcome[],
+): Promise<string> {
+  const dir = options.output.replace(/(?<=.)\/+$/, "");
+  await writeComparisonFiles(host.files, dir, comparison);
+  const pages = await writeComparisonPages(host.files, dir, comparison, {
+    singleFile: options.singleFile,
+  });
+  const { markdown, junit } = options;
+  if (markdown !== undefined) {
+    await writeNamed(host, "--markdown", markdown, comparisonMarkdown(comparison, outcomes));
+  }
+  if (junit !== undefined) {
+    await writeNamed(host, "--junit", junit, junitXml("kvmark combine", outcomes));
+  }
+  return `${dir}/${pages[0]}`;
+}
+
+function print(
+  host: Host,
+  options: Options,
+  comparison: Comparison,
+  outcomes: readonly ThresholdOutcome[],
+  index: string,
+): void {
+  const headline = comparisonHeadline(comparison);
+  const conclusions = conclusionsOf(comparison);
+  const warnings = comparisonWarnings(comparison);
+  if (options.json) {
+    const { cells, baseline, runs } = comparison;
+    const labels = runs.map((run) => run.label);
+    const checks = outcomes.map((one) => ({ state: one.state, text: outcomeText(one) }));
+    const report = { headline, conclusions, warnings, labels, baseline, cells, checks, index };
+    host.stdout.write(`${JSON.stringify(report)}\n`);
+    return;
+  }
+  for (const warning of warnings) host.stderr.write(`kvmark: ${warning}\n`);
+  host.stdout.write(`${[headline, ...conclusions].join("\n\n")}\n\ndashboard: ${index}\n`);
+}

@@ -1,0 +1,195 @@
+/**
+ * Writes the pages of a comparison: `index.html` and a page for each graph.
+ *
+ * @module
+ */
+
+import type { Files } from "../host.ts";
+import { EQUAL_LOAD } from "../metrics/compare.ts";
+import type { Comparison } from "./comparison.ts";
+import { comparisonGraphs, metricTitle } from "./comparison_figures.ts";
+import { comparisonHeadline, comparisonWarnings, conclusionsOf } from "./comparison_findings.ts";
+import {
+  cellTable,
+  differencesTable,
+  runsTable,
+  summaryGraph,
+  tierTable,
+} from "./comparison_tables.ts";
+import { hrefOf } from "./dashboard.ts";
+import { type Definition, DEFINITIONS, PYTHON_DEFINITIONS } from "./definitions.ts";
+import type { Graph } from "./figure.ts";
+import { comparisonBody, documentPage, graphHtml, tableHtml } from "./pages.ts";
+import {
+  type GraphPage,
+  graphPages,
+  madeLine,
+  siteOf,
+  type SiteOptions,
+  writeSite,
+} from "./site.ts";
+
+/** Options of {@linkcode writeComparisonPages}. */
+export interface ComparisonPageOptions extends SiteOptions {
+  /** What became of the limits, a line each. */
+  readonly limits?: readonly string[];
+}
+
+/** Data files of a comparison, and what they hold. */
+export const COMPARISON_FILES = {
+  "comparison.csv": "every figure of every shared point, with intervals and verdicts",
+  "summary_comparison.csv": "each run at 0 % and at 100 % hits",
+  "comparison.json": "all that these pages are made from",
+} as const;
+
+/** Graphs that are drawn on the index itself; the others are a click away. */
+const MOST_GRAPHS = 8;
+
+/**
+ * Writes the pages of a comparison into a folder.
+ *
+ * @returns Names of the files of the report, relative to the folder, `index.html` first.
+ */
+export async function writeComparisonPages(
+  files: Files,
+  dir: string,
+  comparison: Comparison,
+  options: ComparisonPageOptions = {},
+): Promise<string[]> {
+  const graphs = [...comparisonGraphs(comparison), summaryGraph(comparison)];
+  const made = madeLine("from the rows of the runs that it names.", options);
+  const site = await siteOf("Comparison", made, options);
+  const subject = comparison.runs.map((run) => run.label).join(" · ");
+  const pages = await graphPages(site, graphs, subject);
+  const present = new Set(await files.list(dir));
+  const body = bodyOf(comparison, graphs, pages, options, (name) => present.has(name));
+  const title = `Comparison of ${subject} · kvmark`;
+  const index = await documentPage(site, { title, body });
+  return await writeSite(files, dir, index, pages, options);
+}
+
+function bodyOf(
+  comparison: Comparison,
+  graphs: readonly Graph[],
+  pages: readonly GraphPage[],
+  options: ComparisonPageOptions,
+  isPresent: (name: string) => boolean,
+): string {
+  const alone = pages.length === 0;
+  const drawn = graphs.filter((graph) => graph.figure !== undefined);
+  const inline = alone ? graphs : drawn.slice(0, MOST_GRAPHS);
+  const differences = differencesTable(comparison);
+  const limits = options.limits ?? [];
+  const tiers = tierMaps(comparison);
+  return comparisonBody({
+    badge: badgeOf(comparison),
+    headline: comparisonHeadline(comparison),
+    conclusions: conclusionsOf(comparison),
+    contents: contents(limits.length > 0, tiers.length > 0),
+    limits,
+    runs: tableHtml(runsTable(comparison), "Runs"),
+    warnings: comparisonWarnings(comparison),
+    differences: differences === undefined ? "" : tableHtml(differences, "Options that differ"),
+    tiers,
+    graphs: inline.map((graph) =>
+      graphHtml(graph, { heading: "h3", ...(alone ? {} : { href: `${graph.name}.html` }) })
+    ),
+    links: graphs.filter((graph) => !inline.includes(graph)).map(({ name, title }) => ({
+      href: `${name}.html`,
+      title,
+    })),
+    points: pointTables(comparison),
+    definitions: definitionsOf(comparison),
+    files: fileLinks(pages, isPresent),
+  });
+}
+
+function badgeOf(comparison: Comparison): { readonly kind: string; readonly text: string } {
+  if (comparison.forced.length > 0) return { kind: "differs", text: "compared by force" };
+  const verdicts = new Set(comparison.cells.map((cell) => cell.verdict));
+  if (verdicts.size === 0) return { kind: "none", text: "nothing in common" };
+  return verdicts.has("better") || verdicts.has("worse") || verdicts.has("within noise")
+    ? { kind: "compared", text: "compared with intervals" }
+    : { kind: "unchecked", text: "compared without intervals" };
+}
+
+function contents(limits: boolean, tiers: boolean) {
+  return [
+    ...(limits ? [{ id: "limits", title: "Limits" }] : []),
+    { id: "runs", title: "Runs" },
+    ...(tiers ? [{ id: "tiers", title: "Tier maps" }] : []),
+    { id: "graphs", title: "Graphs" },
+    { id: "points", title: "Point by point" },
+    { id: "definitions", title: "Definitions" },
+    { id: "files", title: "Files" },
+  ];
+}
+
+function tierMaps(comparison: Comparison) {
+  return comparison.runs.flatMap(({ label, tierMap }) =>
+    tierMap === undefined ? [] : [{
+      label,
+      headline: tierMap.headline,
+      table: tierMap.tiers.length === 0 ? "" : tableHtml(tierTable(tierMap), `Tiers of ${label}`),
+    }]
+  );
+}
+
+/** One table for each figure: the page would be endless with all of them open. */
+function pointTables(comparison: Comparison) {
+  const names = [...new Set(comparison.cells.map((cell) => cell.metric))];
+  return names.map((name, index) => {
+    const cells = comparison.cells.filter((cell) => cell.metric === name);
+    return {
+      title: metricTitle(name),
+      rows: cells.length,
+      open: index === 0,
+      table: tableHtml(cellTable(comparison, cells), metricTitle(name)),
+    };
+  });
+}
+
+const OWN_DEFINITIONS: readonly Definition[] = [
+  {
+    name: "Ratio, difference",
+    definition: "The figure of the run over, or less, the same figure of the baseline at the same" +
+      " point: context size, working set and nominal hit rate.",
+  },
+  {
+    name: "95 % interval",
+    definition: "From 1,000 resamples of the request rows of both runs, at the peak of each." +
+      " Blocks of neighbouring requests are drawn, as long as the concurrency, because requests" +
+      " that are in flight together wait for each other. It holds what one run shows of its own" +
+      " noise; what changes from one run to the next is not in it.",
+  },
+  {
+    name: "Better, worse, within noise",
+    definition: "Better or worse: the whole interval of the ratio is on one side of 1, and the" +
+      " difference is at least 1 %. Of many points without any difference, one in twenty is" +
+      " expected to be marked.",
+  },
+  {
+    name: EQUAL_LOAD.title,
+    unit: "s",
+    definition:
+      "Mean TTFT of both runs at the lowest concurrency that both ran at. At their peaks" +
+      " the loads differ, and TTFT is near the limit by design.",
+  },
+];
+
+function definitionsOf(comparison: Comparison): Definition[] {
+  const kinds = new Set(comparison.runs.map((run) => run.writtenBy));
+  return [
+    ...OWN_DEFINITIONS,
+    ...(kinds.has("kvmark") ? DEFINITIONS : []),
+    ...(kinds.has("python") ? PYTHON_DEFINITIONS : []),
+  ];
+}
+
+function fileLinks(pages: readonly GraphPage[], isPresent: (name: string) => boolean) {
+  const data = Object.entries(COMPARISON_FILES).filter(([name]) => isPresent(name));
+  return [
+    ...data.map(([name, what]) => ({ name, href: hrefOf(name), what })),
+    ...pages.map(({ name, title }) => ({ name, href: hrefOf(name), what: title })),
+  ];
+}
