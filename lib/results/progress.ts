@@ -165,7 +165,7 @@ function isExperiment(value: unknown): value is ExperimentKind {
 
 function isCommit(value: unknown): value is Commit {
   return isObject(value) && typeof value.cell === "string" && isObject(value.bytes) &&
-    Object.values(value.bytes).every((bytes) => Number.isSafeInteger(bytes)) &&
+    Object.entries(value.bytes).every(([name, bytes]) => isFileName(name) && isLength(bytes)) &&
     (value.redo === undefined || typeof value.redo === "boolean");
 }
 
@@ -175,4 +175,13 @@ export function otherSettings(dir: string, changes: ReturnType<typeof changesOf>
     problems: changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`),
     hint: "give --force-restart to start over (the old files stay), or another --output-dir",
   });
+}
+
+/** A name of a file in the folder itself: `progress.json` may come from anywhere. */
+function isFileName(name: string): boolean {
+  return name !== "" && !/[/\\\0]|^\.\.?$/.test(name);
+}
+
+function isLength(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
