@@ -210,6 +210,8 @@ export interface FixedSettings {
   /** Repeats of each level after its first run. */
   readonly retries: number;
   readonly limits: Limits;
+  /** Go on after a broken limit: others run the same levels at the same time. @default {false} */
+  readonly toTheEnd?: boolean;
 }
 
 /** Runs given levels in order, each once and then `retries` times; a broken limit ends it. */
@@ -228,7 +230,8 @@ export function fixedPolicy(settings: FixedSettings): Policy {
         const observed = yield { period, reason: n === 0 ? "next level" : `repeat ${n}` };
         const finished = { ...period, ...observed };
         runs.push(finished);
-        if (n === 0 && brokenLimit(finished, settings.limits) !== undefined) {
+        const goesOn = n > 0 || settings.toTheEnd === true;
+        if (!goesOn && brokenLimit(finished, settings.limits) !== undefined) {
           return choosePeak(runs, settings.limits);
         }
       }

@@ -42,6 +42,8 @@ export interface PeriodSpec {
    * @default {0}
    */
   readonly retries?: number;
+  /** The clock starts then, or at once if that instant has passed. @default {at once} */
+  readonly startAtMs?: number;
   /** Opens `concurrency` connections by GETs of this URL right before the clock starts. */
   readonly connectUrl?: string;
 }
@@ -134,7 +136,7 @@ export class Period {
     try {
       await Promise.race([this.#prepare(), over]);
       const before = { cpuMs: cpuMs(), atMs: clock.nowMs() };
-      const startAtMs = before.atMs + START_LEAD_MS;
+      const startAtMs = Math.max(before.atMs + START_LEAD_MS, this.#spec.startAtMs ?? 0);
       const release = this.#listen(startAtMs);
       this.#start(startAtMs);
       await over.finally(release);

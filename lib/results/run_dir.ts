@@ -8,7 +8,6 @@
  * @module
  */
 
-import { KvmarkError } from "../errors.ts";
 import type { Clock, Files } from "../host.ts";
 import { type AnyRow, readRows } from "./csv.ts";
 import { Journal, mendFiles, writeError } from "./journal.ts";
@@ -18,19 +17,20 @@ import {
   type Commit,
   type Identity,
   otherSettings,
-  parseProgress,
   type Progress,
   PROGRESS_NAME,
   progressText,
   storedIdentity,
 } from "./progress.ts";
 import { takeOutRedo } from "./redo.ts";
+import { resumeNotes } from "./resume_notes.ts";
 import { runCommandScript } from "./run_command.ts";
 import {
   checkHeaders,
   detailsName,
   freeTimestamp,
   isResultFile,
+  storedProgress,
   tableHeaders,
 } from "./run_files.ts";
 import {
@@ -88,11 +88,12 @@ export interface RunDir {
    * Starts a run or goes on with it, and creates the output files.
    *
    * @param identity What changes results, by option name (`context_sizes`, `max_ttft`, …).
+   * @param again Finished cells whose rows are taken out, to be run again.
    * @returns Whether finished cells are kept, and what the user should know.
    * @throws {KvmarkError} `usage` if the folder holds a run with other settings; `io` if a file
    *   cannot be read or written.
    */
-  begin(identity: Identity): Promise<{
+  begin(identity: Identity, again?: ReadonlySet<string>): Promise<{
     readonly resumed: boolean;
     readonly notes: readonly string[];
   }>;
@@ -171,11 +172,19 @@ class OpenRunDir implements RunDir {
     return this.#run().progress.attempt;
   }
 
-  begin(identity: Identity): Promise<{ resumed: boolean; notes: readonly string[] }> {
+  begin(
+    identity: Identity,
+    again: ReadonlySet<string> = new Set(),
+  ): Promise<{ resumed: boolean; notes: readonly string[] }> {
     return this.#inOrder(async () => {
-      const stored = await this.#storedProgress();
+      const { files, forceRestart } = this.#options;
+      const stored = await storedProgress(files, this.dir, forceRestart);
       const kept = storedIdentity(identity);
-      return stored === undefined ? await this.#start(kept) : await this.#resume(stored, kept);
+      if (stored === undefined) return await this.#start(kept);
+      const commits = stored.commits.map((commit) =>
+        again.has(commit.cell) ? { ...commit, redo: true } : commit
+      );
+      return await this.#resume({ ...stored, commits }, kept, again.size > 0);
     });
   }
 
@@ -254,30 +263,6 @@ class OpenRunDir implements RunDir {
     });
   }
 
-  /** The run in the folder that may be resumed; with `--force-restart` there is none. */
-  async #storedProgress(): Promise<Progress | undefined> {
-    const { files, forceRestart } = this.#options;
-    const names = await files.list(this.dir);
-    const foreign = (what: string) =>
-      new KvmarkError("usage", `The folder ${this.dir} holds ${what}`, {
-        hint: "give another --output-dir; kvmark index and kvmark regenerate read this one",
-      });
-    if (!names.includes(PROGRESS_NAME)) {
-      const found = names.find(isResultFile);
-      if (found === undefined) return undefined;
-      throw foreign(`results (${found}) without kvmark's ${PROGRESS_NAME}`);
-    }
-    let stored: Progress | undefined;
-    try {
-      stored = parseProgress(await files.readText(`${this.dir}/${PROGRESS_NAME}`));
-    } catch (error) {
-      if (forceRestart) return undefined;
-      throw error;
-    }
-    if (stored === undefined) throw foreign("a run of the Python suite");
-    return forceRestart ? undefined : stored;
-  }
-
   async #start(identity: Identity): Promise<{ resumed: boolean; notes: readonly string[] }> {
     const { experiment, version = "unknown" } = this.#options;
     const names = await this.#options.files.list(this.dir);
@@ -306,6 +291,7 @@ class OpenRunDir implements RunDir {
   async #resume(
     stored: Progress,
     identity: Identity,
+    again: boolean,
   ): Promise<{ resumed: boolean; notes: readonly string[] }> {
     const { files, experiment, version = "unknown" } = this.#options;
     const { timestamp } = stored;
@@ -339,17 +325,15 @@ class OpenRunDir implements RunDir {
       ? readRows(await files.readBytes(`${this.dir}/${summary}`), SUMMARY_COLUMNS)
       : [];
     this.#begun = { progress, journal: new Journal(files, this.dir, mended.bytes), rows };
-    const cells = (count: number) => `${count} finished ${count === 1 ? "cell" : "cells"}`;
-    const notes = [...this.#lock.notes, `Resuming the run of ${timestamp}`];
-    if (mended.commits.length > 0) notes.push(`${cells(mended.commits.length)} kept`);
-    const failed = whole.commits.length - mended.commits.length;
-    if (failed > 0) notes.push(`${cells(failed)} run again: nothing had succeeded there`);
-    const lost = stored.commits.length - whole.commits.length;
-    if (lost > 0) notes.push(`${cells(lost)} run again: rows are missing or damaged`);
-    if (mended.droppedLines > 0) {
-      notes.push(`${mended.droppedLines} rows of an unfinished cell dropped; it is run again`);
-    }
-    return { resumed: true, notes };
+    const notes = resumeNotes({
+      timestamp,
+      stored: stored.commits.length,
+      whole: whole.commits.length,
+      kept: mended.commits.length,
+      again,
+      droppedLines: mended.droppedLines,
+    });
+    return { resumed: true, notes: [...this.#lock.notes, ...notes] };
   }
 
   async #mend(stored: Progress, names: readonly string[]) {

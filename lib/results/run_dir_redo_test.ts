@@ -10,7 +10,11 @@ const CELLS = [[100, 0], [100, 50], [200, 0], [200, 50]] as const;
 const NONE: readonly number[] = [];
 
 /** A run of four cells; nothing succeeds in the cells whose place is in `failing`. */
-async function sweep(disk: Disk, failing: readonly number[]): Promise<RunDir> {
+async function sweep(
+  disk: Disk,
+  failing: readonly number[],
+  again?: ReadonlySet<string>,
+): Promise<RunDir> {
   const run = await openRunDir({
     files: disk.files,
     clock: CLOCK,
@@ -21,7 +25,7 @@ async function sweep(disk: Disk, failing: readonly number[]): Promise<RunDir> {
     hostName: "here",
     nonce: () => `nonce${disk.operations()}`,
   });
-  await run.begin({ context_sizes: [100, 200] });
+  await run.begin({ context_sizes: [100, 200] }, again);
   for (const [place, [context_size, cache_hit_rate]] of CELLS.entries()) {
     const cell = `${context_size}_${cache_hit_rate}`;
     if (run.isFinished(cell)) continue;
@@ -61,6 +65,17 @@ Deno.test("finishCell() with redo keeps the rows, and a resume runs the cell aga
     assert.deepEqual(rowsOf(disk), rowsOf(whole));
     assert.equal(second.finishedRows().filter((row) => row.total_requests === 1).length, 4);
   }
+});
+
+Deno.test("begin() takes the rows of given finished cells out, and they are run again", async () => {
+  const disk = memoryDisk();
+  await sweep(disk, [1, 2]);
+  const before = rowsOf(disk);
+  assert.ok(before.some((row) => row.includes("no answer")));
+  await sweep(disk, NONE, new Set(["100_0", "200_50", "never_run"]));
+  const whole = memoryDisk();
+  await sweep(whole, NONE);
+  assert.deepEqual(rowsOf(disk), rowsOf(whole), "each cell once, the failed ones too");
 });
 
 for (const fault of ["before", "half", "after"] as const) {

@@ -7,7 +7,7 @@
 import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
 import { headerLine } from "./csv.ts";
-import type { Progress } from "./progress.ts";
+import { parseProgress, type Progress, PROGRESS_NAME } from "./progress.ts";
 import {
   DETAIL_COLUMNS,
   type ExperimentKind,
@@ -23,6 +23,38 @@ const RESULT_FILE =
 /** True for the CSV files of kvmark and of the Python suite. */
 export function isResultFile(name: string): boolean {
   return RESULT_FILE.test(name);
+}
+
+/**
+ * The run in a folder that may be resumed; with `--force-restart` there is none.
+ *
+ * @throws {KvmarkError} `usage` for results that kvmark cannot go on with; `io` if `progress.json`
+ *   is damaged.
+ */
+export async function storedProgress(
+  files: Files,
+  dir: string,
+  forceRestart: boolean,
+): Promise<Progress | undefined> {
+  const names = await files.list(dir);
+  const foreign = (what: string) =>
+    new KvmarkError("usage", `The folder ${dir} holds ${what}`, {
+      hint: "give another --output-dir; kvmark index and kvmark regenerate read this one",
+    });
+  if (!names.includes(PROGRESS_NAME)) {
+    const found = names.find(isResultFile);
+    if (found === undefined) return undefined;
+    throw foreign(`results (${found}) without kvmark's ${PROGRESS_NAME}`);
+  }
+  let stored: Progress | undefined;
+  try {
+    stored = parseProgress(await files.readText(`${dir}/${PROGRESS_NAME}`));
+  } catch (error) {
+    if (forceRestart) return undefined;
+    throw error;
+  }
+  if (stored === undefined) throw foreign("a run of the Python suite");
+  return forceRestart ? undefined : stored;
 }
 
 /** The file of the request rows of a context size. */

@@ -1,0 +1,37 @@
+/**
+ * What the user is told when a run goes on.
+ *
+ * @module
+ */
+
+/** What became of the cells of a run that goes on. */
+export interface Resumed {
+  readonly timestamp: string;
+  /** Finished cells, as `progress.json` had them. */
+  readonly stored: number;
+  /** Of these, the cells whose rows are all there. */
+  readonly whole: number;
+  /** Of these, the cells that are not run again. */
+  readonly kept: number;
+  /** True if finished cells were asked for again. */
+  readonly again: boolean;
+  readonly droppedLines: number;
+}
+
+/** One line for each thing that happened. */
+export function resumeNotes(
+  { timestamp, stored, whole, kept, again, droppedLines }: Resumed,
+): string[] {
+  const cells = (count: number) => `${count} finished ${count === 1 ? "cell" : "cells"}`;
+  const notes = [`Resuming the run of ${timestamp}`];
+  if (kept > 0) notes.push(`${cells(kept)} kept`);
+  const why = again ? "not every shard has them" : "nothing had succeeded there";
+  if (whole > kept) notes.push(`${cells(whole - kept)} run again: ${why}`);
+  if (stored > whole) {
+    notes.push(`${cells(stored - whole)} run again: rows are missing or damaged`);
+  }
+  if (droppedLines > 0) {
+    notes.push(`${droppedLines} rows of an unfinished cell dropped; it is run again`);
+  }
+  return notes;
+}
