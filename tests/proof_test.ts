@@ -1,0 +1,219 @@
+/** Whole runs of cache-rate against servers whose truth is known: the verdict and its cause. */
+
+import assert from "node:assert/strict";
+import { command } from "../commands/cache_rate.ts";
+import { exitCodeOf, KvmarkError } from "../lib/errors.ts";
+import { denoHost } from "../lib/host.ts";
+import { infer } from "../lib/server/infer.ts";
+import { probeText } from "../lib/server/probe_text.ts";
+import { startSimulator } from "../lib/sim/server.ts";
+import type { SimulatorOptions } from "../lib/sim/settings.ts";
+import { withTempDir } from "./support/command.ts";
+import { readCsvText } from "./support/csv_text.ts";
+import { startStandIn } from "./support/stand_ins.ts";
+import { accessTo, modelList } from "./support/stand_in_scripts.ts";
+import type { TextRow } from "./support/sweep.ts";
+
+const WORKERS_FROM = new URL("../main.ts", import.meta.url).href;
+
+const FAST: SimulatorOptions = {
+  port: 0,
+  hbmTokens: 64_000,
+  dramTokens: 0,
+  ssdTokens: 0,
+  maxModelTokens: 2000,
+  prefillTokensPerSec: 500_000,
+  itlMs: 0.1,
+};
+
+const RUN = [
+  ...["--context-sizes", "512", "--working-set-size", "4096"],
+  ...["--chunk-size", "16", "--output-tokens", "2", "--mode", "fixed", "--num-retries", "0"],
+  ...["--fixed-concurrency-levels", "2", "--ramp-duration", "0.25", "--test-duration", "0.25"],
+  ...["--workers", "1", "--skip-graphs", "--json"],
+];
+
+interface Run {
+  readonly stderr: string;
+  readonly code: number;
+  readonly rows: readonly TextRow[];
+  readonly details: readonly TextRow[];
+  readonly metrics: readonly TextRow[];
+  readonly cold?: { readonly by: string; readonly proved: boolean; readonly evidence: string[] };
+}
+
+/** Runs cache-rate in this process; only its sending threads are others. */
+function cacheRate(url: string, args: readonly string[] = []): Promise<Run> {
+  return withTempDir(async (dir) => {
+    let stderr = "";
+    const host = {
+      ...denoHost(WORKERS_FROM),
+      env: () => undefined,
+      stdout: { isTerminal: false, columns: () => 80, write: () => {} },
+      stderr: {
+        isTerminal: false,
+        columns: () => 80,
+        write: (text: string) => void (stderr += text),
+      },
+      onInterrupt: () => () => {},
+    };
+    const rate = args.includes("--cache-hit-rates") ? [] : ["--cache-hit-rates", "50"];
+    const words = ["--api-endpoint", url, "--output-dir", dir, ...RUN, ...rate, ...args];
+    const error = await command(host).exitOverride().parseAsync(words, { from: "user" })
+      .then(() => undefined, (error) => error);
+    if (error !== undefined && !(error instanceof KvmarkError)) throw error;
+    const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
+    const rows = (prefix: string) =>
+      names.filter((name) => name.startsWith(prefix)).flatMap((name) =>
+        readCsvText(Deno.readTextFileSync(`${dir}/${name}`))
+      );
+    const about = names.includes("run.json")
+      ? JSON.parse(Deno.readTextFileSync(`${dir}/run.json`))
+      : {};
+    return {
+      stderr,
+      code: error === undefined ? 0 : exitCodeOf(error),
+      rows: rows("summary_"),
+      details: rows("detailed_results_"),
+      metrics: rows("server_metrics_"),
+      cold: about.cold,
+    };
+  });
+}
+
+async function against(options: SimulatorOptions, args: readonly string[] = []): Promise<Run> {
+  await using simulator = await startSimulator({ ...FAST, ...options });
+  return await cacheRate(simulator.url, args);
+}
+
+/** The same beside a client that keeps asking for other text. */
+async function besideIntruder(options: SimulatorOptions): Promise<Run> {
+  await using simulator = await startSimulator({ ...FAST, ...options });
+  const access = accessTo(simulator.url);
+  let over = false;
+  const intruder = (async () => {
+    for (let i = 0; !over; i++) {
+      const prompt = probeText(`intruder ${i}`, "text", 1500);
+      await infer(access, {
+        api: "completions",
+        model: "sim/demo",
+        prompt,
+        maxTokens: 1,
+        stream: false,
+      });
+    }
+  })();
+  try {
+    return await cacheRate(simulator.url);
+  } finally {
+    over = true;
+    await intruder;
+  }
+}
+
+function only(run: Run): TextRow {
+  assert.equal(run.rows.length, 1, run.stderr);
+  assert.ok(Number(run.rows[0]?.["total_requests"]) >= 4, run.stderr);
+  return run.rows[0]!;
+}
+
+function rates(row: TextRow): (string | undefined)[] {
+  return ["achievable", "observed", "theoretical", "counter"].map((name) =>
+    row[`${name}_hit_rate`]
+  );
+}
+
+Deno.test("a good server is confirmed, by usage, counters and the LRU model", async () => {
+  const run = await against({}, ["--require-verified", "--metrics-interval", "0.1"]);
+  const row = only(run);
+  assert.equal(run.code, 0, run.stderr);
+  assert.equal(row["hit_rate_verdict"], "confirmed", row["hit_rate_cause"]);
+  assert.deepEqual(rates(row), ["50", "50", "50", "50"]);
+  assert.match(row["hit_rate_cause"] ?? "", /counters say 50 %/);
+  const sum = (name: string, phase: string) =>
+    run.metrics.filter((one) => one["phase_id"] === phase)
+      .reduce((total, one) => total + Number(one[name]), 0);
+  const prompts = run.details.length * 512;
+  assert.equal(sum("prompt_tokens", "FIXED_c2_run0"), prompts);
+  assert.equal(sum("cache_hit_tokens", "FIXED_c2_run0"), prompts / 2);
+  assert.equal(sum("hbm_hit_tokens", "FIXED_c2_run0"), prompts / 2);
+  assert.equal(sum("prompt_tokens", "WARMUP"), 8 * 512);
+});
+
+Deno.test("a server without caching differs, and --require-verified says so", async () => {
+  const run = await against({ faults: ["cache-off"] }, ["--require-verified"]);
+  const row = only(run);
+  assert.equal(run.code, 6, run.stderr);
+  assert.equal(row["hit_rate_verdict"], "differs");
+  assert.match(row["hit_rate_cause"] ?? "", /does not reuse its KV cache/);
+});
+
+Deno.test("a lying counter differs, also where its number is the right one", async () => {
+  const faults = ["lying-cache-counter"];
+  const run = await against({ faults }, ["--cache-hit-rates", "50", "100"]);
+  assert.equal(run.rows.length, 2, run.stderr);
+  for (const row of run.rows) {
+    assert.equal(row["hit_rate_verdict"], "differs");
+    assert.match(row["hit_rate_cause"] ?? "", /never saw|never seen/);
+    assert.equal(row["counter_hit_rate"], row["achievable_hit_rate"]);
+  }
+});
+
+Deno.test("too small a cache differs, and eviction is the cause", async () => {
+  const run = await against({ hbmTokens: 2048, maxModelTokens: 2048 });
+  const row = only(run);
+  assert.equal(row["hit_rate_verdict"], "differs");
+  assert.match(row["hit_rate_cause"] ?? "", /working set of 4096 tokens .* cache of 2048/);
+  assert.match(row["hit_rate_cause"] ?? "", /LRU cache of that size would reuse 0 %/);
+  assert.deepEqual(rates(row), ["50", "0", "0", "0"]);
+});
+
+Deno.test("another client's traffic is told; usage still confirms, counters alone do not", async () => {
+  const byUsage = await besideIntruder({});
+  assert.equal(only(byUsage)["hit_rate_verdict"], "confirmed", byUsage.stderr);
+  assert.match(byUsage.stderr, /Another client used the server/);
+  const byCounters = only(await besideIntruder({ faults: ["no-usage"] }));
+  assert.equal(byCounters["hit_rate_verdict"], "unchecked");
+  assert.match(byCounters["hit_rate_cause"] ?? "", /Another client used the server/);
+});
+
+Deno.test("chunks that are not whole blocks are confirmed at what the blocks allow", async () => {
+  const run = await against({}, ["--chunk-size", "100"]);
+  const row = only(run);
+  assert.equal(row["hit_rate_verdict"], "confirmed", row["hit_rate_cause"]);
+  assert.deepEqual(rates(row), ["37.5", "37.5", "37.5", "37.5"]);
+  assert.match(run.stderr, /Chunks of 100 tokens and blocks of 16 make 37.5 % of 50 %/);
+});
+
+Deno.test("a block size that the server does not state is found, and the rate confirmed by it", async () => {
+  await using standIn = startStandIn({
+    models: modelList("m", "someone"),
+    blockTokens: 48,
+    cachedTokens: "always",
+    usage: "asked",
+  });
+  const run = await cacheRate(standIn.url, ["--cache-hit-rates", "100"]);
+  assert.match(run.stderr, /block size: 48 tokens/);
+  const row = only(run);
+  assert.equal(row["hit_rate_verdict"], "confirmed", row["hit_rate_cause"]);
+  assert.equal(Number(row["achievable_hit_rate"]), 100 * 480 / 512);
+  assert.equal(row["counter_hit_rate"], "");
+  assert.equal(run.metrics.length, 0);
+});
+
+Deno.test("--cold require drops the caches and proves it, or refuses to measure", async () => {
+  const good = await against({}, ["--cold", "require"]);
+  assert.equal(good.code, 0, good.stderr);
+  assert.deepEqual([good.cold?.by, good.cold?.proved], ["reset", true]);
+  assert.match(good.cold?.evidence.join() ?? "", /reports 0 after the reset/);
+  const lying = await against({ faults: ["lying-cache-counter"] }, ["--cold", "require"]);
+  assert.equal(lying.code, 6);
+  assert.deepEqual(lying.details, []);
+});
+
+Deno.test("--cold reset without proof measures on new text, and says that it is not proved", async () => {
+  const run = await against({ faults: ["no-usage"] }, ["--cold", "reset"]);
+  assert.equal(only(run)["hit_rate_verdict"], "confirmed");
+  assert.match(run.stderr, /warning: cold: no proved reset/);
+  assert.deepEqual([run.cold?.by, run.cold?.proved], ["salt", false]);
+});
