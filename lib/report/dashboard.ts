@@ -44,6 +44,7 @@ const GROUP_TITLES: readonly (readonly [GraphGroup, string])[] = [
   ["latency", "Latency"],
   ["requests", "Requests over time"],
   ["ramp", "Ramps: each cell, level by level"],
+  ["server", "The server's own metrics"],
   ["sustained", "Sustained periods"],
 ];
 

@@ -34,7 +34,14 @@ export interface GraphTable {
 }
 
 /** Where a graph is listed. `key` graphs stand on the dashboard itself. */
-export type GraphGroup = "key" | "comparison" | "latency" | "requests" | "ramp" | "sustained";
+export type GraphGroup =
+  | "key"
+  | "comparison"
+  | "latency"
+  | "requests"
+  | "ramp"
+  | "server"
+  | "sustained";
 
 /** One graph: a page of its own, and perhaps a place on the dashboard. */
 export interface Graph {

@@ -10,6 +10,7 @@ import type { Graph } from "./figure.ts";
 import { arrangeRows, type RunRows } from "./points.ts";
 import { rampGraphs } from "./ramp_figures.ts";
 import { distributionGraphs, requestTimeGraphs } from "./request_figures.ts";
+import { serverMetricsGraphs } from "./server_metrics_figures.ts";
 import { singlePromptGraphs } from "./single_prompt_figures.ts";
 import { sustainedGraphs } from "./sustained_figures.ts";
 import { workingSetGraphs } from "./working_set_figures.ts";
@@ -20,12 +21,15 @@ import { workingSetGraphs } from "./working_set_figures.ts";
  * @param rows `arrangeRows(run)`, where the caller has it already.
  */
 export function graphsOf(run: RunData, rows: RunRows = arrangeRows(run)): Graph[] {
-  if (run.kind === "single-prompt") return singlePromptGraphs(run);
+  if (run.kind === "single-prompt") {
+    return [...singlePromptGraphs(run), ...serverMetricsGraphs(run)];
+  }
   return [
     ...(run.kind === "cache-rate" ? cacheRateGraphs(run, rows) : workingSetGraphs(run, rows)),
     ...distributionGraphs(run, rows),
     ...requestTimeGraphs(rows),
     ...rampGraphs(run, rows),
+    ...serverMetricsGraphs(run),
     ...sustainedGraphs(run),
   ];
 }
