@@ -90,8 +90,13 @@ export const systemClock: Clock = {
 };
 
 const systemFiles: Files = {
-  readText: (path) => Deno.readTextFile(path),
-  readBytes: (path) => Deno.readFile(path),
+  async readText(path) {
+    const stream = await boundedStream(path, MOST_TEXT_BYTES);
+    return stream === undefined ? Deno.readTextFile(path) : new TextDecoder().decode(stream);
+  },
+  async readBytes(path) {
+    return await boundedStream(path, MOST_BYTES) ?? await Deno.readFile(path);
+  },
   writeText: (path, text, mode) => writeWhole(path, new TextEncoder().encode(text), mode),
   writeBytes: (path, bytes) => writeWhole(path, bytes),
   appendText: (path, text) => Deno.writeTextFile(path, text, { append: true }),
@@ -120,6 +125,33 @@ const systemFiles: Files = {
   },
   remove: (path) => Deno.remove(path, { recursive: true }),
 };
+
+/** The longest string and the longest file that can be held. */
+const [MOST_TEXT_BYTES, MOST_BYTES] = [2 ** 29 - 64, 2 ** 31 - 1];
+/** Of a pipe or a device, which may have no end: a key or a certificate, no table. */
+const MOST_STREAM_BYTES = 16 * 2 ** 20;
+
+/**
+ * What a pipe or a device yields; `undefined` for a file.
+ *
+ * @throws {Error} If there is more than can be held.
+ */
+async function boundedStream(
+  path: string,
+  most: number,
+): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const { isFile, isDirectory, size } = await Deno.stat(path);
+  if (size > most) throw new Error(`${path} is too long: ${size} bytes`);
+  if (isFile || isDirectory) return undefined;
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(MOST_STREAM_BYTES + 1);
+  let length = 0;
+  for (let count; (count = await file.read(bytes.subarray(length))) !== null;) {
+    length += count;
+    if (length > MOST_STREAM_BYTES) throw new Error(`${path} does not end`);
+  }
+  return bytes.slice(0, length);
+}
 
 async function writeWhole(path: string, bytes: Uint8Array, mode?: number): Promise<void> {
   const beside = `${path}.tmp`;

@@ -93,6 +93,7 @@ export function parseProgress(text: string): Progress | undefined {
   const { kvmark, parameters } = stored;
   if (kvmark === undefined) return undefined;
   if (!isObject(kvmark) || !isObject(parameters)) throw damaged("kvmark or parameters is missing");
+  if (!isShallow(parameters, MOST_LEVELS)) throw damaged("parameters is nested too deeply");
   if (typeof kvmark.format === "number" && kvmark.format > PROGRESS_FORMAT) {
     throw damaged(`a later kvmark (${String(kvmark.version)}) wrote it`);
   }
@@ -175,6 +176,14 @@ export function otherSettings(dir: string, changes: ReturnType<typeof changesOf>
     problems: changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`),
     hint: "give --force-restart to start over (the old files stay), or another --output-dir",
   });
+}
+
+/** Settings are values and lists; what is deeper is not kvmark's, and may be bottomless. */
+const MOST_LEVELS = 10;
+
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((one) => isShallow(one, levels - 1));
 }
 
 /** A name of a file in the folder itself: `progress.json` may come from anywhere. */
