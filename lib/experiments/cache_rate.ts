@@ -6,16 +6,12 @@
  */
 
 import type { Host } from "../host.ts";
-import type { LoadConfig, OutputConfig, RunResult, Signals } from "./config.ts";
-import { runExperiment } from "./experiment.ts";
+import type { RunResult, Signals } from "./config.ts";
 import type { RunListener } from "./listener.ts";
-import type { TargetConfig } from "./session.ts";
-import { runSweep, type SweepCell } from "./sweep.ts";
+import { runSweepExperiment, type SweepCell, type SweepConfig } from "./sweep.ts";
 
 /** Settings of {@linkcode runCacheRate}. */
-export interface CacheRateConfig extends LoadConfig {
-  readonly target: TargetConfig;
-  readonly output: OutputConfig;
+export interface CacheRateConfig extends SweepConfig {
   readonly contextSizes: readonly number[];
   readonly workingSetTokens: number;
   readonly hitRates: readonly number[];
@@ -29,16 +25,8 @@ export function runCacheRate(
   listener: RunListener,
   signals: Signals,
 ): Promise<RunResult> {
-  const frame = { ...config, judgement: { ...config, cores: host.cores } };
   const cells = cacheRateCells(config);
-  return runExperiment(
-    host,
-    "cache-rate",
-    frame,
-    listener,
-    signals,
-    (context) => runSweep(context, config, cells),
-  );
+  return runSweepExperiment(host, "cache-rate", config, cells, listener, signals);
 }
 
 /** The cells in the order in which they are run: each context size at every rate. */

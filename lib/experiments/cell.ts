@@ -15,12 +15,15 @@ import type { InferenceRequest, PeriodOutcome, RequestLabels, RequestRecord } fr
 import type { RunDir } from "../results/run_dir.ts";
 import type { ErrorHandling } from "./error_handling.ts";
 import type { RunListener } from "./listener.ts";
+import { emptyOutcome, ownConcurrency, type ShardPart, waitForTurn, waitUntil } from "./pace.ts";
 import type { RequestMaker } from "./requests.ts";
 import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
 import { sendPeriod } from "./sending.ts";
 import type { SentRequests } from "./sent_requests.ts";
 import type { ServerWatch } from "./server_watch.ts";
 import type { Session } from "./session.ts";
+import { wholeSlice } from "./shard.ts";
+import type { TimedPeriod } from "./timetable.ts";
 
 /** What all cells of a run share. */
 export interface CellContext {
@@ -56,6 +59,8 @@ export interface CellPlan extends CellLabels {
   readonly initConcurrency: number;
   /** Requests that each period sends at least. */
   readonly minRequests?: number;
+  /** What of the cell this process does; all of it if absent. */
+  readonly part?: ShardPart;
 }
 
 /** What a cell came to. */
@@ -71,17 +76,24 @@ export interface CellResult extends PolicyRun {
 export async function runCell(context: CellContext, plan: CellPlan): Promise<CellResult> {
   const { host, judgement, listener } = context;
   const stream = randomStream(seedFor("order", plan.orderSeed, plan.cellId));
-  const order = promptOrder(accessOrder(plan.accessOrder, plan.promptCount, stream));
+  const prompts = plan.part?.measured ?? wholeSlice(plan.promptCount);
+  const choose = accessOrder(plan.accessOrder, prompts.count, stream);
+  const order = promptOrder(() => prompts.at(choose()));
   // Only the end tells which periods were at the peak, so their rows wait for it.
   const decisions = new Map<RunPeriod, Decision>();
   let failedWarmUps = 0;
+  let turns = 0;
   const run = await runPolicy({
     policy: plan.policy,
     judgement,
     clock: host.clock,
     async send(planned) {
-      if (plan.warmEachPeriod) failedWarmUps += (await warmUp(context, plan)).failed;
-      return await measure(context, plan, planned, order);
+      const slot = plan.part?.times.periods[turns++];
+      if (plan.warmEachPeriod) {
+        await waitUntil(host.clock, slot?.warmUpAtWallMs, context.drain);
+        failedWarmUps += (await warmUp(context, plan)).failed;
+      }
+      return await measure(context, plan, planned, order, slot);
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
     async onFinish(period, next) {
@@ -137,9 +149,17 @@ async function measure(
   plan: CellPlan,
   planned: PlannedPeriod,
   order: PromptOrder,
+  slot: TimedPeriod | undefined,
 ): Promise<PeriodOutcome> {
-  const { requests, listener, errors } = context;
-  const { periodId, concurrency, durationMs } = planned;
+  const { requests, listener, errors, host: { clock }, drain } = context;
+  const { periodId } = planned;
+  const concurrency = ownConcurrency(plan.part, planned.concurrency);
+  const where = { cellId: plan.cellId, periodId, concurrency };
+  const turn = slot === undefined ? planned : await waitForTurn(clock, slot, drain);
+  if (turn === undefined) {
+    if (!drain.aborted) listener.warning(`${plan.cellId} ${periodId}: came too late for it`);
+    return emptyOutcome(where, clock.nowMs(), drain.aborted);
+  }
   // A server that is gone answers thousands of times a second.
   const breaker = new Breaker({ ...errors, concurrency });
   const next = (): InferenceRequest | undefined => {
@@ -153,10 +173,9 @@ async function measure(
     );
   };
   const spec = {
-    cellId: plan.cellId,
-    periodId,
-    concurrency,
-    durationMs,
+    ...where,
+    durationMs: turn.durationMs,
+    ...("startAtMs" in turn ? { startAtMs: turn.startAtMs } : {}),
     // Prompts that were put back are ahead of the round that the period has to send.
     ...(plan.minRequests === undefined
       ? {}
@@ -219,19 +238,22 @@ export async function warmUp(
     | "contextSizeTokens"
     | "workingSetTokens"
     | "hitRatePercent"
+    | "part"
   >,
 ): Promise<{ failed: number; interrupted: boolean }> {
   const { requests, listener, runDir, host } = context;
-  listener.warmUpStarted?.(plan.promptCount);
-  const concurrency = Math.min(plan.initConcurrency, plan.promptCount);
+  const prompts = plan.part?.warmed ?? wholeSlice(plan.promptCount);
+  listener.warmUpStarted?.(prompts.count);
+  const own = Math.max(1, ownConcurrency(plan.part, plan.initConcurrency));
+  const concurrency = Math.min(own, prompts.count);
   const labels = labelsOf(plan, "WARMUP", concurrency, "warmup");
   let index = 0;
   const sent = await sendPeriod(
     context,
     { cellId: plan.cellId, periodId: "WARMUP", concurrency },
     () =>
-      index < plan.promptCount
-        ? requests.warmUp(plan.shape, { ...labels, promptIndex: index++ })
+      index < prompts.count
+        ? requests.warmUp(plan.shape, { ...labels, promptIndex: prompts.at(index++) })
         : undefined,
   );
   const outcome = { ...sent, records: sent.records.map(prefillIsEnough) };
@@ -239,14 +261,14 @@ export async function warmUp(
   const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
   await runDir.appendPhase(phaseRow("WARMUP", plan, outcome, summary, { wallOffsetMs }));
   listener.warmUpFinished?.(
-    plan.promptCount,
+    prompts.count,
     summary.failed,
     outcome.drainedAtMs - outcome.startAtMs,
   );
   if (summary.failed > 0) {
     const first = outcome.records.find((record) => record.failure !== undefined)?.failure;
     listener.warning(
-      `warm-up: ${summary.failed} of ${plan.promptCount} prompts failed (${first?.message ?? "?"})`,
+      `warm-up: ${summary.failed} of ${prompts.count} prompts failed (${first?.message ?? "?"})`,
     );
   }
   return { failed: summary.failed, interrupted: outcome.interrupted };

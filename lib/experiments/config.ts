@@ -10,6 +10,7 @@ import type { AccessOrder } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import type { ErrorHandling } from "./error_handling.ts";
 import type { ProofConfig } from "./proof.ts";
+import type { ShardConfig } from "./shard.ts";
 
 /** How a cell is driven, whatever the experiment. */
 export interface LoadConfig extends Omit<Judgement, "cores"> {
@@ -33,6 +34,8 @@ export interface LoadConfig extends Omit<Judgement, "cores"> {
   readonly errors?: ErrorHandling;
   /** @default {DEFAULT_PROOF} */
   readonly proof?: ProofConfig;
+  /** Absent for a run in one piece. */
+  readonly shard?: ShardConfig;
 }
 
 /** Where a run is kept. */
@@ -54,6 +57,8 @@ export interface RunEnd {
   readonly interrupted: boolean;
   /** The cell that failed and, with `--on-error stop`, ended the run: `8000_50: no request …`. */
   readonly stopped?: string;
+  /** Cells that a shard came too late for. */
+  readonly missed?: readonly string[];
 }
 
 /** What a run came to. */

@@ -8,17 +8,20 @@
 import type { Host } from "../host.ts";
 import type { Judgement } from "../load/runner.ts";
 import { openRunDir, type RunDir } from "../results/run_dir.ts";
-import type { ExperimentKind } from "../results/schema.ts";
+import type { ExperimentKind, RunConfig } from "../results/schema.ts";
+import { measureClockOffset } from "../server/clock_offset.ts";
 import type { CellContext } from "./cell.ts";
 import { coldNote, REUSED_START, startCold } from "./cold.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { DEFAULT_ERROR_HANDLING, type ErrorHandling } from "./error_handling.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
+import { clockNote, shardFacts } from "./pace.ts";
 import { DEFAULT_PROOF, type ProofConfig } from "./proof.ts";
 import { requestMaker, type TextSeeds } from "./requests.ts";
 import { runConfig } from "./run_config.ts";
 import { SentRequests } from "./sent_requests.ts";
 import { type ServerWatch, watchServers } from "./server_watch.ts";
+import type { ShardConfig } from "./shard.ts";
 import { openSession, type Session, type TargetConfig } from "./session.ts";
 
 /** What the frame needs of an experiment's settings. */
@@ -32,6 +35,9 @@ export interface ExperimentConfig {
   readonly judgement: Judgement;
   readonly errors?: ErrorHandling;
   readonly proof?: ProofConfig;
+  readonly shard?: ShardConfig;
+  /** Finished cells that are measured again. */
+  readonly again?: ReadonlySet<string>;
 }
 
 /**
@@ -65,7 +71,7 @@ export async function runExperiment(
   let session: Session | undefined;
   let watch: ServerWatch | undefined;
   try {
-    const { notes } = await runDir.begin(output.identity);
+    const { notes } = await runDir.begin(output.identity, config.again);
     for (const note of notes) listener.note(note);
     await runDir.writeRunCommand(output.argv);
     session = await openSession(host, config.target, config.workers, listener);
@@ -73,9 +79,10 @@ export async function runExperiment(
     const cold = config.reuseCache
       ? REUSED_START
       : await startCold(session, proof.cold, crypto.randomUUID(), listener);
+    const shard = await shardOfRun(host, config, session, listener);
     const about = () => {
       const base = runConfig(experiment, session!, output, listener.warnings, host);
-      return { ...base, cold, notes: [...base.notes ?? [], coldNote(cold)] };
+      return { ...base, ...shard, cold, notes: [...base.notes ?? [], coldNote(cold)] };
     };
     watch = watchSession(host, session, runDir, proof, listener);
     await runDir.writeRunJson(about());
@@ -118,10 +125,30 @@ function watchSession(
   });
 }
 
-/** The working set's text survives a resume; unique text never does. */
+async function shardOfRun(
+  { clock }: Host,
+  { shard }: ExperimentConfig,
+  { access }: Session,
+  listener: RunListener,
+): Promise<Pick<RunConfig, "shard">> {
+  if (shard === undefined) return {};
+  const offset = await measureClockOffset(access[0]!, clock);
+  listener.note(clockNote(offset));
+  return { shard: shardFacts(shard, offset) };
+}
+
+/**
+ * The working set's text survives a resume; unique text never does. The shards of a run have the
+ * same working set, and ids and unique text of their own.
+ */
 function textSeeds(config: ExperimentConfig, runDir: RunDir): TextSeeds {
-  const attemptSeed = `${runDir.runSeed}/${runDir.attempt}/${crypto.randomUUID()}`;
-  const runSeed = config.reuseCache ? `seed ${config.seed ?? ""}` : runDir.runSeed;
-  const idPrefix = runDir.attempt > 1 ? `a${runDir.attempt}_` : "";
+  const { shard } = config;
+  const index = shard?.shard.index;
+  const own = `${runDir.runSeed}/${runDir.attempt}/${crypto.randomUUID()}`;
+  const attemptSeed = index === undefined ? own : `shard ${index}/${own}`;
+  const common = shard === undefined ? runDir.runSeed : `run ${shard.runId}`;
+  const runSeed = config.reuseCache ? `seed ${config.seed ?? ""}` : common;
+  const idPrefix = (index === undefined ? "" : `s${index}_`) +
+    (runDir.attempt > 1 ? `a${runDir.attempt}_` : "");
   return { runSeed, attemptSeed, idPrefix };
 }

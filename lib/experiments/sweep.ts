@@ -9,13 +9,17 @@ import { KvmarkError } from "../errors.ts";
 import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
 import { mean } from "../metrics/intervals.ts";
 import { effectiveWorkingSet, planPrompt, promptCount } from "../prompt/working_set.ts";
-import type { SummaryRow } from "../results/schema.ts";
+import type { Host } from "../host.ts";
+import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
-import type { LoadConfig, RunEnd } from "./config.ts";
+import type { LoadConfig, OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { cellProblem } from "./error_handling.ts";
-import type { CellPosition } from "./listener.ts";
+import { runExperiment } from "./experiment.ts";
+import type { CellPosition, RunListener } from "./listener.ts";
+import { describePace, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
+import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
-import type { Session } from "./session.ts";
+import type { Session, TargetConfig } from "./session.ts";
 import { judgeCell } from "./verdict.ts";
 
 /** One point of a sweep. */
@@ -41,19 +45,55 @@ export interface SweepCell {
   readonly minRequests?: number;
 }
 
+/** Settings of a sweep. */
+export interface SweepConfig extends LoadConfig {
+  readonly target: TargetConfig;
+  readonly output: OutputConfig;
+}
+
+/** Runs an experiment that is a sweep; rows are on disk as soon as they are known. */
+export async function runSweepExperiment(
+  host: Host,
+  experiment: ExperimentKind,
+  config: SweepConfig,
+  cells: readonly SweepCell[],
+  listener: RunListener,
+  signals: Signals,
+): Promise<RunResult> {
+  const pace = await planPace(host, config, cells, config.output.forceRestart);
+  const judgement = { ...config, cores: host.cores };
+  const frame = { ...config, judgement, ...(pace && { again: pace.round.redo }) };
+  return await runExperiment(host, experiment, frame, listener, signals, async (context) => {
+    if (pace !== undefined) {
+      await keepRound(host.files, pace.config, pace.round);
+      describePace(pace, context.listener);
+    }
+    return await runSweep(context, config, cells, pace);
+  });
+}
+
 /** Runs the cells that are not finished yet. */
 export async function runSweep(
   context: CellContext,
   config: LoadConfig,
   cells: readonly SweepCell[],
+  pace?: Pace,
 ): Promise<RunEnd> {
-  const { runDir, listener, session, errors } = context;
+  const { runDir, listener, session, errors, host: { clock }, drain } = context;
   for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
   let warmed: { readonly key: string; readonly failed: number } | undefined;
   const peaks = new Map<string, number>();
+  const missed: string[] = [];
   for (const [index, cell] of cells.entries()) {
-    const plan = planCell(config, session, cell, peaks.get(cell.peakKey));
     if (runDir.isFinished(cell.cellId)) continue;
+    const times = pace?.times.get(cell.cellId);
+    if (pace !== undefined && clock.wallMs() >= (times?.stopAtWallMs ?? 0)) {
+      missed.push(cell.cellId);
+      listener.warning(`${cell.cellId} is not measured here: its time has passed`);
+      continue;
+    }
+    const whole = planCell(config, session, cell, peaks.get(cell.peakKey));
+    const plan = pace && times ? { ...whole, part: partOf(pace, times, whole.promptCount) } : whole;
     const position: CellPosition = {
       cellId: cell.cellId,
       title: cell.title,
@@ -62,6 +102,7 @@ export async function runSweep(
     };
     listener.cellStarted?.(position);
     if (cell.warmKey !== undefined && cell.warmKey !== warmed?.key) {
+      await waitUntil(clock, times?.warmUpAtWallMs, drain);
       const { failed, interrupted } = await warmUp(context, plan);
       if (interrupted) return { interrupted: true };
       warmed = { key: cell.warmKey, failed };
@@ -82,7 +123,7 @@ export async function runSweep(
       return { interrupted: false, stopped: `${cell.cellId}: ${problem}` };
     }
   }
-  return { interrupted: false };
+  return { interrupted: false, ...(missed.length === 0 ? {} : { missed }) };
 }
 
 function planCell(
@@ -108,13 +149,18 @@ function planCell(
     shape,
     promptCount: promptCount(cell.poolTokens, contextSizeTokens),
     accessOrder: config.accessOrder,
-    orderSeed: config.seed ?? crypto.randomUUID(),
+    orderSeed: `${config.seed ?? crypto.randomUUID()}${shardSuffix(config)}`,
     outputTokens: config.outputTokens,
     policy: policyOf(config, previousPeak),
     warmEachPeriod: cell.warmKey === undefined,
     initConcurrency: config.initConcurrency,
     ...(minRequests === undefined ? {} : { minRequests }),
   };
+}
+
+/** Shards do not all draw the same prompts. */
+function shardSuffix({ shard }: LoadConfig): string {
+  return shard === undefined ? "" : `/shard ${shard.shard.index}`;
 }
 
 /** @throws {KvmarkError} `usage`, if the server takes no prompt of this size. */
@@ -141,6 +187,7 @@ function policyOf(config: LoadConfig, previousPeak: number | undefined): Policy 
       durationMs: config.rampDurationMs,
       retries: config.retries,
       limits: config.limits,
+      toTheEnd: config.shard !== undefined,
     });
   }
   return rampPolicy({ ...config, ...(previousPeak === undefined ? {} : { previousPeak }) });

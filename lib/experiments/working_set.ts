@@ -7,16 +7,12 @@
 
 import type { Host } from "../host.ts";
 import { promptCount } from "../prompt/working_set.ts";
-import type { LoadConfig, OutputConfig, RunResult, Signals } from "./config.ts";
-import { runExperiment } from "./experiment.ts";
+import type { RunResult, Signals } from "./config.ts";
 import type { RunListener } from "./listener.ts";
-import type { TargetConfig } from "./session.ts";
-import { runSweep, type SweepCell } from "./sweep.ts";
+import { runSweepExperiment, type SweepCell, type SweepConfig } from "./sweep.ts";
 
 /** Settings of {@linkcode runWorkingSet}. */
-export interface WorkingSetConfig extends LoadConfig {
-  readonly target: TargetConfig;
-  readonly output: OutputConfig;
+export interface WorkingSetConfig extends SweepConfig {
   readonly contextSizes: readonly number[];
   /** Working sets in tokens, ascending. */
   readonly workingSets: readonly number[];
@@ -37,16 +33,8 @@ export function runWorkingSet(
   listener: RunListener,
   signals: Signals,
 ): Promise<RunResult> {
-  const frame = { ...config, judgement: { ...config, cores: host.cores } };
   const cells = workingSetCells(config);
-  return runExperiment(
-    host,
-    "working-set",
-    frame,
-    listener,
-    signals,
-    (context) => runSweep(context, config, cells),
-  );
+  return runSweepExperiment(host, "working-set", config, cells, listener, signals);
 }
 
 /** Which working sets to measure, for {@linkcode workingSetSizes}. */

@@ -20,6 +20,7 @@ import {
   type RunConfig,
   type RunData,
   SERVER_METRICS_COLUMNS,
+  type ShardFacts,
   SINGLE_PROMPT_COLUMNS,
   SUMMARY_COLUMNS,
   type SummaryRow,
@@ -175,7 +176,7 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
     const list = Array.isArray(value) ? value.filter((one) => typeof one === "string") : undefined;
     return optional(key, list);
   };
-  const { experiment, parameters, serverFacts, cold } = runJson ?? {};
+  const { experiment, parameters, serverFacts, cold, shard, mergedShards } = runJson ?? {};
   const facts = Array.isArray(serverFacts) ? serverFacts.filter(isFact) : undefined;
   return {
     ...optional("experiment", isExperiment(experiment) ? experiment : progress?.experiment),
@@ -183,6 +184,8 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
     ...optional("parameters", isObject(parameters) ? parameters : progress?.identity),
     ...optional("serverFacts", facts),
     ...optional("cold", isColdStart(cold) ? cold : undefined),
+    ...optional("shard", isShard(shard) ? shard : undefined),
+    ...optional("mergedShards", isIndexList(mergedShards) ? mergedShards : undefined),
     ...text("startedAt"),
     ...text("model"),
     ...text("server"),
@@ -206,6 +209,16 @@ function isColdStart(value: unknown): value is ColdStart {
     ["reset", "salt", "none"].includes(String(value["by"])) &&
     typeof value["proved"] === "boolean" && Array.isArray(value["evidence"]) &&
     value["evidence"].every((one) => typeof one === "string");
+}
+
+function isShard(value: unknown): value is ShardFacts {
+  return isObject(value) && isIndexList([value["index"], value["count"]]) &&
+    typeof value["runId"] === "string" && typeof value["startAt"] === "string" &&
+    ["split", "shared"].includes(String(value["workingSet"]));
+}
+
+function isIndexList(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((one) => Number.isSafeInteger(one) && one >= 0);
 }
 
 function isExperiment(value: unknown): value is ExperimentKind {

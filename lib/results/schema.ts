@@ -335,6 +335,21 @@ export interface ColdStart {
   readonly evidence: readonly string[];
 }
 
+/** Which part of a run in shards a folder is. */
+export interface ShardFacts {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+  /** The text of the working set depends on it. */
+  readonly runId: string;
+  readonly workingSet: "split" | "shared";
+  /** Start of the timetable, ISO 8601. */
+  readonly startAt: string;
+  /** The server's clock less that of the shard, by the `Date` of answers. */
+  readonly clockOffsetMs?: number;
+  readonly clockPlusMinusMs?: number;
+}
+
 /** What a report needs to know about how a run was made. Every field may be unknown. */
 export interface RunConfig {
   readonly experiment?: ExperimentKind;
@@ -351,6 +366,10 @@ export interface RunConfig {
   /** Tokenizer, prompt format, overhead, cold proof and the like: sentences for the report. */
   readonly notes?: readonly string[];
   readonly warnings?: readonly string[];
+  /** Absent for a run in one piece. */
+  readonly shard?: ShardFacts;
+  /** Of a run that `kvmark merge` wrote: the shards that it is made of. */
+  readonly mergedShards?: readonly number[];
   /** Whether and how the cache was cold at the start. */
   readonly cold?: ColdStart;
   readonly kvBytesPerToken?: number;
