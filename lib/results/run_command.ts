@@ -4,7 +4,8 @@
  * @module
  */
 
-const SECRET_NAME = /auth|key|token|secret|cookie|passw|credential|signature/i;
+/** Headers whose value is kept. Which of all others hold a key, only their server knows. */
+const PLAIN_HEADER = /^(?:accept|accept-language|content-type|user-agent|x-request-id)$/i;
 /** Options whose value is a secret, should somebody pass one there. */
 const SECRET_OPTION = /^--(?:api-key|hf-token|password)$/;
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
@@ -15,17 +16,19 @@ export function shellQuote(word: string): string {
 }
 
 /**
- * A script that runs a command line again. Values of headers whose name sounds secret, user names
- * and passwords in URLs, and secret query parameters become environment variables, which the
- * script asks for.
+ * A script that runs a command line again. Values of headers, user names and passwords in URLs, and
+ * secret query parameters become environment variables, which the script asks for.
  *
  * @param argv The whole command line, the program first.
  * @param generatedAt For the comment on top.
  */
 export function runCommandScript(argv: readonly string[], generatedAt: string): string {
   const words: string[] = [];
+  let option: string | undefined;
   for (const [i, word] of argv.entries()) {
-    const quoted = quoteWithoutSecret(word, argv[i - 1]);
+    const quoted = quoteWithoutSecret(word, option);
+    // An option may have several values: --header 'A: 1' 'B: 2'.
+    if (word.startsWith("--")) option = word;
     const startsOption = i > 0 && word.startsWith("-");
     words.push(i === 0 ? quoted : startsOption ? ` \\\n  ${quoted}` : ` ${quoted}`);
   }
@@ -40,14 +43,15 @@ export function runCommandScript(argv: readonly string[], generatedAt: string): 
   ].join("\n");
 }
 
-function quoteWithoutSecret(word: string, before: string | undefined): string {
+function quoteWithoutSecret(word: string, optionBefore: string | undefined): string {
+  if (/^--[\w-]+$/.test(word)) return word;
   const [option, value] = word.startsWith("--") && word.includes("=")
     ? [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]
-    : [before ?? "", word];
+    : [optionBefore?.replace(/=.*$/s, "") ?? "", word];
   const prefix = value === word ? "" : shellQuote(`${option}=`);
   if (SECRET_OPTION.test(option)) return `${prefix}"${variable("KVMARK_SECRET")}"`;
   const header = /^\s*([^:\s]+)\s*:/.exec(value)?.[1];
-  if (option === "--header" && header !== undefined && SECRET_NAME.test(header)) {
+  if (option === "--header" && header !== undefined && !PLAIN_HEADER.test(header)) {
     const name = `KVMARK_HEADER_${header.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
     return `${prefix}${shellQuote(`${header}: `)}"${variable(name)}"`;
   }

@@ -50,7 +50,8 @@ Deno.test("runCommandScript() never has a secret", () => {
     `Authorization: Bearer ${secret}`,
     `--header=X-Api-Key: ${secret}`,
     "--header",
-    "X-Session-ID: 12",
+    "Accept: text/event-stream",
+    `X-Tenant: ${secret}`,
     "--api-key",
     secret,
     `--api-key=${secret}`,
@@ -65,10 +66,11 @@ Deno.test("runCommandScript() never has a secret", () => {
     const kept of [
       `--header 'Authorization: '"\${KVMARK_HEADER_AUTHORIZATION:?`,
       `--header='X-Api-Key: '"\${KVMARK_HEADER_X_API_KEY:?`,
-      "--header 'X-Session-ID: 12'",
+      "--header 'Accept: text/event-stream' 'X-Tenant: '\"${KVMARK_HEADER_X_TENANT:?",
       `http://"\${KVMARK_URL_CREDENTIALS:?is left out of this script: set it}"@host:8000/v1`,
       "'&x=1'",
       "--api-key-env MY_KEY",
+      "\n  --api-endpoint http://",
     ]
   ) assert.ok(script.includes(kept), `${kept}\n${script}`);
 });
