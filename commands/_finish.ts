@@ -78,7 +78,14 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
 
 /** @throws {KvmarkError} `failed`, if nothing or too little succeeded, or a failure ended the run. */
 function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void {
-  const { rows, stopped } = result;
+  const { rows, stopped, missed } = result;
+  if (missed !== undefined) {
+    throw new KvmarkError("failed", `This shard came too late for ${missed.length} cells`, {
+      problems: missed.slice(0, 20),
+      hint: "kvmark merge says what that means for the run; to measure them again, start all " +
+        "shards with a new --start-at",
+    });
+  }
   if (rows.length === 0) return;
   const counted = rows.some((row) => (row.total_requests ?? 0) + (row.failed_requests ?? 0) > 0);
   if (!counted) {

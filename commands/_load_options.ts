@@ -22,6 +22,7 @@ import {
 } from "./_options.ts";
 import { proofConfig } from "./_proof_options.ts";
 import { addRunOptions, errorHandling, RUN_OPTIONS, runProblems } from "./_run_options.ts";
+import { addShardOptions, SHARD_OPTIONS } from "./_shard_options.ts";
 
 /** Checks of the options of {@linkcode addLoadOptions}, and of those of every run. */
 export const LOAD_OPTIONS = {
@@ -45,6 +46,7 @@ export const LOAD_OPTIONS = {
   randomWorkingSetSelection: v.optional(v.boolean(), false),
   chunkSize: whole(1),
   strictTimeWindow: v.optional(v.boolean(), false),
+  ...SHARD_OPTIONS,
 };
 
 /** Values of {@linkcode LOAD_OPTIONS}. */
@@ -78,6 +80,7 @@ export function addLoadOptions(command: Command<any, any, any>, defaults: SweepD
     .option("--random-working-set-selection", "the same as --access-order random")
     .option("--chunk-size <tokens>", "the shared part is rounded down to a multiple of it", "256")
     .option("--strict-time-window", "count only requests that start and end inside the period");
+  addShardOptions(command);
   addRunOptions(command, defaults.outputDir);
 }
 

@@ -23,6 +23,7 @@ import {
 } from "./_options.ts";
 import { addProofOptions, PROOF_OPTIONS, proofProblems } from "./_proof_options.ts";
 import { progressListener } from "./_progress.ts";
+import { NOT_SHARD_IDENTITY } from "./_shard_options.ts";
 import { VERSION } from "./_version.ts";
 
 /** Checks of the options of {@linkcode addRunOptions}. */
@@ -100,6 +101,7 @@ const NOT_IDENTITY = new Set([
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url", "metrics_interval"],
   ...["max_consecutive_errors", "on_error", "min_success"],
+  ...NOT_SHARD_IDENTITY,
 ]);
 
 /** What is done about requests that fail. */

@@ -19,6 +19,7 @@ import {
 import { checkOptions, oneOf, type Readable, targetFrom, tokens, whole } from "./_options.ts";
 import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
+import { dealtOut } from "./_shard_options.ts";
 
 const EXAMPLES = `
 Examples:
@@ -61,8 +62,8 @@ export function command(host: Host): Command {
 }
 
 async function cacheRate(host: Host, raw: unknown): Promise<void> {
-  const options = checkOptions(OPTIONS, raw, across);
-  const config = await configFrom(host, options);
+  const [options, shard] = dealtOut(host, checkOptions(OPTIONS, raw, across));
+  const config = { ...await configFrom(host, options), ...shard };
   if (options.dryRun) return host.stdout.write(planText(config, options.kvBytesPerToken));
   await runToEnd(
     host,

@@ -26,6 +26,7 @@ import {
 import { checkOptions, oneOf, type Readable, targetFrom, whole } from "./_options.ts";
 import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
+import { dealtOut } from "./_shard_options.ts";
 import { tierText } from "./_tier_text.ts";
 
 const EXAMPLES = `
@@ -116,8 +117,9 @@ export function command(host: Host): Command {
 }
 
 async function workingSet(host: Host, raw: unknown): Promise<void> {
-  const options = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawOptions));
-  const config = await configFrom(host, options);
+  const checked = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawOptions));
+  const [options, shard] = dealtOut(host, checked);
+  const config = { ...await configFrom(host, options), ...shard };
   if (options.dryRun) return host.stdout.write(planText(config, options.kvBytesPerToken));
   await runToEnd(
     host,
