@@ -36,7 +36,7 @@ import { parseTruth } from "../lib/sim/truth_log.ts";
 import { SELF_SIGNED } from "../tests/support/certificates.ts";
 import { type GoldenScript, monotonicOffsetMs, startGolden } from "./bench/golden.ts";
 import { MAIN_MODULE, runPool } from "./bench/pool_load.ts";
-import { machineLines, readyLine } from "./bench/processes.ts";
+import { machineLines, readyLine, watchOthers } from "./bench/processes.ts";
 
 /** What a server says of one request, on the main thread's timeline of this process. */
 interface Truth {
@@ -45,6 +45,8 @@ interface Truth {
 }
 
 interface Run {
+  /** Cores that other processes used meanwhile. */
+  readonly others: number;
   readonly outcome: PeriodOutcome;
   readonly truth: ReadonlyMap<string, Truth>;
 }
@@ -80,8 +82,8 @@ async function runSimulator(load: Load): Promise<Run> {
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const outcome = await readyLine(child)
-    .then(({ url }) => runPool({ ...poolLoad(load), baseUrl: url }))
+  const driven = await readyLine(child)
+    .then(({ url }) => drive(load, url, child.pid))
     .finally(async () => {
       child.kill("SIGTERM");
       await child.status;
@@ -95,7 +97,18 @@ async function runSimulator(load: Load): Promise<Run> {
       chunksAtMs: chunks.map(([epochMs]) => at(epochMs)),
     }] as const
   );
-  return { outcome, truth: new Map(truth) };
+  return { ...driven, truth: new Map(truth) };
+}
+
+async function drive(load: Load, baseUrl: string, server: number, caPem?: string) {
+  const { streams, tokens, vary, promptWords, durationMs, workers } = load;
+  const watch = await watchOthers(["self", server]);
+  const outcome = await runPool({
+    ...{ baseUrl, model: MODEL, streams, outputTokens: tokens },
+    ...{ vary, promptWords, durationMs, workers },
+    ...(caPem === undefined ? {} : { caPem }),
+  });
+  return { outcome, others: await watch.end() };
 }
 
 async function runGolden(load: Load): Promise<Run> {
@@ -113,11 +126,7 @@ async function runGolden(load: Load): Promise<Run> {
     ...(load.tls ? { tls } : {}),
   };
   await using golden = await startGolden(script);
-  const outcome = await runPool({
-    ...poolLoad(load),
-    baseUrl: golden.url,
-    ...(load.tls ? { caPem: SELF_SIGNED.cert } : {}),
-  });
+  const driven = await drive(load, golden.url, golden.pid, load.tls ? SELF_SIGNED.cert : undefined);
   const offsetMs = monotonicOffsetMs();
   const truth = (await golden.stop()).map(({ id, receivedMs, sentMs }) =>
     [id, {
@@ -126,15 +135,11 @@ async function runGolden(load: Load): Promise<Run> {
     }] as const
   );
   await Deno.remove(dir, { recursive: true });
-  return { outcome, truth: new Map(truth) };
-}
-
-function poolLoad({ streams, tokens, vary, promptWords, durationMs, workers }: Load) {
-  return { model: MODEL, streams, outputTokens: tokens, vary, promptWords, durationMs, workers };
+  return { ...driven, truth: new Map(truth) };
 }
 
 /** Prints the distribution of the errors; throws if a count is wrong. */
-function report(name: string, { outcome, truth }: Run): void {
+function report(name: string, { outcome, truth, others }: Run): void {
   const known = outcome.records.map((record) => {
     const entry = truth.get(record.requestId);
     if (entry === undefined) throw new Error(`${record.requestId} is not in the server's log`);
@@ -165,12 +170,12 @@ function report(name: string, { outcome, truth }: Run): void {
     }`,
   );
   console.log(`| abs(TPOT - truth) | ${of(tpotError)}`);
-  const { client } = outcome;
+  const { eventLoopLagP99Ms: lagMs, dueToSentP99Ms: dueMs, cpuCores } = outcome.client;
   console.log(
-    `client: event-loop lag p99 ${client.eventLoopLagP99Ms?.toFixed(2)} ms, ` +
-      `due to sent p99 ${client.dueToSentP99Ms?.toFixed(2)} ms, CPU ${
-        client.cpuCores?.toFixed(2)
-      } cores`,
+    `client: event-loop lag p99 ${lagMs?.toFixed(2)} ms, due to sent p99 ${
+      dueMs?.toFixed(2)
+    } ms, ` +
+      `CPU ${cpuCores?.toFixed(2)} cores; other processes: ${others.toFixed(2)} cores`,
   );
 }
 

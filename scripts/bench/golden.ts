@@ -43,6 +43,7 @@ export interface GoldenStats {
 /** A running golden server. */
 export interface Golden extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   stats(): Promise<GoldenStats>;
   /** Stops it. @returns Every request that it answered. */
   stop(): Promise<GoldenRequest[]>;
@@ -102,6 +103,7 @@ export async function startGolden(script: GoldenScript = {}): Promise<Golden> {
   const stop = () => stopped ??= end();
   return {
     url,
+    pid: child.pid,
     stop,
     stats: () => plain ? readStats(url) : Promise.reject(new Error("no stats over TLS")),
     [Symbol.asyncDispose]: async () => void await stop(),

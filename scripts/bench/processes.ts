@@ -48,6 +48,26 @@ export async function processUse(pid: number | "self"): Promise<ProcessUse> {
   };
 }
 
+/**
+ * What other processes take while something is measured: a figure from a busy machine is of that
+ * machine. Called twice: the difference, in cores, of all CPU time less that of `own`.
+ *
+ * @param own Processes to leave out, alive until `end` is called.
+ */
+export async function watchOthers(
+  own: readonly (number | "self")[],
+): Promise<{ end(): Promise<number> }> {
+  const others = async () => {
+    const [, ...fields] = (await Deno.readTextFile("/proc/stat")).split("\n")[0]?.split(/\s+/) ??
+      [];
+    const [user = NaN, nice = NaN, system = NaN] = fields.map(Number);
+    const uses = await Promise.all(own.map(processUse));
+    return (user + nice + system) * TICK_MS - uses.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  };
+  const [before, beforeMs] = [await others(), performance.now()];
+  return { end: async () => (await others() - before) / (performance.now() - beforeMs) };
+}
+
 /** The machine and the runtime, one line each, for the head of a result. */
 export async function machineLines(): Promise<string[]> {
   const cpuInfo = await Deno.readTextFile("/proc/cpuinfo").catch(() => "");
