@@ -49,42 +49,65 @@ export function shortRun(given: readonly string[]): string[] {
   return [...kept, ...given];
 }
 
+/** What a run wrote. */
+export type Output = Pick<Sweep, "files" | "details" | "summary" | "phases">;
+
 /** Runs a sweep against a simulator of its own. An option that is given replaces its default. */
-export function sweep(options: SweepOptions): Promise<Sweep> {
-  return withTempDir(async (dir) => {
-    const log = `${dir}/truth.jsonl`;
-    const simulator = await startSimulateCommand(
-      ["--truth-log", log, "--truth-blocks", ...options.simulate ?? []],
-    );
+export async function sweep(options: SweepOptions): Promise<Sweep> {
+  const { result, truth } = await onSimulator(options.simulate ?? [], async (url, dir) => {
     const outs = Array.from({ length: options.runs ?? 1 }, (_, run) => `${dir}/out${run}`);
     let finished: Finished = { code: -1, stdout: "", stderr: "nothing was run" };
+    for (const out of outs) {
+      const args = ["cache-rate", "--api-endpoint", url, "--output-dir", out];
+      finished = await kvmark([...args, ...shortRun(options.cacheRate ?? [])], {
+        ...(options.env === undefined ? {} : { env: options.env }),
+      });
+      if (finished.code !== 0) break;
+    }
+    return { ...finished, ...readOutput(outs) };
+  });
+  return { ...result, truth };
+}
+
+/** Runs `body` with a simulator and an empty folder; both are gone afterwards. */
+export function onSimulator<T>(
+  simulate: readonly string[],
+  body: (url: string, dir: string) => Promise<T>,
+): Promise<{ readonly result: T; readonly truth: readonly TruthEntry[] }> {
+  return withTempDir(async (dir) => {
+    const log = `${dir}/truth.jsonl`;
+    const simulator = await startSimulateCommand([
+      ...["--truth-log", log, "--truth-blocks"],
+      ...simulate,
+    ]);
+    let result: T;
     try {
-      for (const out of outs) {
-        const args = ["cache-rate", "--api-endpoint", simulator.url, "--output-dir", out];
-        finished = await kvmark([...args, ...shortRun(options.cacheRate ?? [])], {
-          ...(options.env === undefined ? {} : { env: options.env }),
-        });
-        if (finished.code !== 0) break;
-      }
+      result = await body(simulator.url, dir);
     } finally {
       await simulator[Symbol.asyncDispose]();
     }
-    const files = outs.filter(isThere).flatMap((out) =>
-      [...Deno.readDirSync(out)].map((entry) => `${out}/${entry.name}`)
-    ).sort();
-    const rows = (prefix: string) =>
-      files.filter((path) => path.includes(`/${prefix}`)).flatMap((path) =>
-        readCsvText(Deno.readTextFileSync(path))
-      );
-    return {
-      ...finished,
-      files,
-      details: rows("detailed_results_"),
-      summary: rows("summary_"),
-      phases: rows("phase_metadata_"),
-      truth: parseTruth(Deno.readTextFileSync(log)),
-    };
+    return { result, truth: parseTruth(Deno.readTextFileSync(log)) };
   });
+}
+
+/** The files and rows of results folders, united; a folder that is not there has none. */
+export function readOutput(outs: readonly string[]): Output {
+  const files = outs.filter(isThere).flatMap((out) =>
+    [...Deno.readDirSync(out)].map((entry) => `${out}/${entry.name}`)
+  ).sort();
+  const rows = (prefix: string) => rowsOf(files, prefix);
+  return {
+    files,
+    details: rows("detailed_results_"),
+    summary: rows("summary_"),
+    phases: rows("phase_metadata_"),
+  };
+}
+
+/** The rows of the CSV files whose names begin with `prefix`. */
+export function rowsOf(files: readonly string[], prefix: string): TextRow[] {
+  return files.filter((path) => path.includes(`/${prefix}`) && path.endsWith(".csv"))
+    .flatMap((path) => readCsvText(Deno.readTextFileSync(path)));
 }
 
 function isThere(path: string): boolean {
