@@ -118,7 +118,8 @@ function pagesError(dir: string, error: unknown): KvmarkError {
   });
 }
 
-async function writePages(host: Host, dir: string): Promise<string> {
+/** Draws the pages of a results folder. @returns The path of the first page. */
+export async function writePages(host: Host, dir: string): Promise<string> {
   const { readRun } = await import("../lib/results/read.ts");
   const { writeReport } = await import("../lib/report/report.ts");
   const [first] = await writeReport(host.files, await readRun(host.files, dir));

@@ -54,6 +54,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import("./combine.ts"),
   },
   {
+    name: "merge",
+    summary: "the shards of a run on several load hosts as one run",
+    load: () => import("./merge.ts"),
+  },
+  {
     name: "doctor",
     summary: "what this server can prove about its cache, and what is missing",
     load: () => import("./doctor.ts"),

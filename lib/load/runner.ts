@@ -95,7 +95,11 @@ export async function runPolicy(options: PolicyRunOptions): Promise<PolicyRun> {
 const INTERRUPTED: Peak = { reason: "interrupted", withinLimits: false };
 
 /** What the controller sees of a period. */
-function observe(summary: PeriodSummary, judgement: Judgement, elapsedMs: number): Observation {
+export function observe(
+  summary: PeriodSummary,
+  judgement: Judgement,
+  elapsedMs: number,
+): Observation {
   const ttftMs = measuredTtftMs(summary, judgement.ttftMetric);
   const decodeRatePerSec = decodeRateOf(summary, judgement.tokensPerReqMetric);
   return {

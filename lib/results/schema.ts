@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { TierMap } from "./tier_map_file.ts";
+import type { StatedTier, TierMap } from "./tier_map_file.ts";
 
 /** One column of a table. */
 export interface Column {
@@ -122,6 +122,9 @@ export const SUMMARY_COLUMNS = [
     "What one round over the working set keeps in the cache: unique and generated tokens too",
   ),
   number("failed_warmup_requests", "", "Prompts of the working set that could not be warmed up"),
+  number("shards", "", "Shards that the row is made of (merged runs only)"),
+  number("start_skew_ms", "ms", "Largest difference between the starts of the shards"),
+  text("shard_problem", "What is missing of the load of this cell: a shard, or its time"),
 ] as const satisfies readonly Column[];
 
 /** `detailed_results_{context}_{time}.csv`: one row a request, failed ones included. */
@@ -200,6 +203,9 @@ export const PHASE_COLUMNS = [
     "tokens",
     "After a warm-up: tokens in the server's cache by its own gauges, all tiers, whoever sent them",
   ),
+  number("shards", "", "Shards that sent in the period (merged runs only)"),
+  number("start_skew_ms", "ms", "Difference between the first start of a shard and the last"),
+  text("shard_problem", "What is missing of the load of this period"),
 ] as const satisfies readonly Column[];
 
 /** `single_prompt_results_{time}.csv`: one row a request. */
@@ -375,6 +381,8 @@ export interface RunConfig {
   readonly kvBytesPerToken?: number;
   readonly kvBytesPerTokenSource?: string;
   readonly blockTokens?: number;
+  /** Capacities that the server states, fastest first. */
+  readonly tiers?: readonly StatedTier[];
   /** Whole re-runnable command. */
   readonly command?: string;
 }
