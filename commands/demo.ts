@@ -1,13 +1,16 @@
 /**
- * `kvmark demo`: the simulator, a short sweep and the dashboard, on this machine alone.
+ * `kvmark demo`: the simulator, two short sweeps and their dashboards, on this machine alone.
  *
  * @module
  */
 
 import { Command } from "@commander-js/extra-typings";
 import type { Host } from "../lib/host.ts";
+import type { SimulatorOptions } from "../lib/sim/settings.ts";
 import { startSimulatorThread } from "../lib/sim/worker.ts";
+import { formatCount } from "../lib/units.ts";
 import { command as cacheRate } from "./cache_rate.ts";
+import { command as workingSet } from "./working_set.ts";
 
 const EXAMPLES = `
 Examples:
@@ -15,32 +18,74 @@ Examples:
   kvmark demo --output-dir /tmp/kvmark_demo
 `;
 
-/** A sweep of two context sizes that takes well under a minute. */
-const SWEEP = [
-  ...["--context-sizes", "2000", "8000", "--working-set-size", "48000"],
-  ...["--cache-hit-rates", "0", "50", "90", "100", "--chunk-size", "16"],
-  ...["--output-tokens", "32", "--max-ttft", "1", "--test-duration", "3.5", "--ramp-duration", "1"],
-  ...["--start-concurrency", "2", "--max-concurrency", "16", "--num-retries", "1"],
-  "--force-restart",
+interface DemoPart {
+  /** Name of the command and of the subfolder. */
+  readonly name: string;
+  readonly command: (host: Host) => Command;
+  readonly simulate: SimulatorOptions;
+  readonly options: readonly string[];
+}
+
+/** Tiers that a sweep of a few seconds passes through, one after the other. */
+const TIERS = { hbmTokens: 20_000, dramTokens: 32_000, ssdTokens: 32_000 } as const;
+
+const PARTS: readonly DemoPart[] = [
+  {
+    name: "cache-rate",
+    command: cacheRate,
+    simulate: {},
+    options: [
+      ...["--context-sizes", "2000", "8000", "--working-set-size", "48000"],
+      ...["--cache-hit-rates", "0", "50", "90", "100", "--max-ttft", "1"],
+      ...["--output-tokens", "32", "--test-duration", "3", "--ramp-duration", "1"],
+      ...["--start-concurrency", "2", "--max-concurrency", "16", "--num-retries", "1"],
+    ],
+  },
+  {
+    name: "working-set",
+    command: workingSet,
+    simulate: { ...TIERS, maxModelTokens: 8192 },
+    options: [
+      ...["--context-sizes", "2000", "--min-working-set-size", "8000"],
+      ...["--max-working-set-size", "104000", "--working-set-increments", "13"],
+      ...["--mode", "fixed", "--fixed-concurrency", "1", "--ensure-working-set-coverage"],
+      ...["--output-tokens", "2", "--test-duration", "0.4", "--ramp-duration", "0.4"],
+      ...["--num-retries", "0"],
+    ],
+  },
 ];
 
 /** The command, ready to parse its arguments. */
 export function command(host: Host): Command {
   const one = new Command("kvmark demo")
     .description(
-      "Start the simulator, run a short cache-rate sweep against it, print the table and write " +
-        "the dashboard: under a minute, no GPU, no network.",
+      "Start the simulator, run a short cache-rate and a short working-set sweep against it, print " +
+        "the tables and write the dashboards: about a minute, no GPU, no network.",
     )
     .option("--output-dir <dir>", "results folder", "./kvmark_demo")
     .addHelpText("after", EXAMPLES);
   return one.action(async ({ outputDir }) => {
-    await using simulator = await startSimulatorThread(host.workerModule, {
-      profile: "demo",
-      port: 0,
-    });
-    host.stderr.write(`simulator: ${simulator.url} (profile demo)\n`);
-    const args = ["--api-endpoint", simulator.url, "--output-dir", outputDir, ...SWEEP];
-    const sweepHost = { ...host, args: ["cache-rate", ...args] };
-    await cacheRate(sweepHost).parseAsync(args, { from: "user" });
+    const { hbmTokens, dramTokens, ssdTokens } = TIERS;
+    for (const part of PARTS) await run(host, part, `${outputDir}/${part.name}`);
+    const knees = [hbmTokens, hbmTokens + dramTokens, hbmTokens + dramTokens + ssdTokens];
+    host.stdout.write(
+      `\nThe simulator's tiers end at working sets of ${
+        knees.map(formatCount).join(", ")
+      } tokens.\n` +
+        PARTS.map(({ name }) => `${name}: ${outputDir}/${name}/index.html\n`).join(""),
+    );
   }) as unknown as Command;
+}
+
+async function run(host: Host, part: DemoPart, dir: string): Promise<void> {
+  await using simulator = await startSimulatorThread(host.workerModule, {
+    profile: "demo",
+    port: 0,
+    ...part.simulate,
+  });
+  host.stderr.write(`simulator: ${simulator.url} (profile demo)\n`);
+  const common = ["--chunk-size", "16", "--force-restart", "--output-dir", dir];
+  const args = ["--api-endpoint", simulator.url, ...part.options, ...common];
+  const partHost = { ...host, args: [part.name, ...args] };
+  await part.command(partHost).parseAsync(args, { from: "user" });
 }

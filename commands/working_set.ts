@@ -149,7 +149,9 @@ async function view(
   const { readRun } = await import("../lib/results/read.ts");
   const { writeTierMap } = await import("../lib/results/tier_map_file.ts");
   const { buildTierMap } = await import("../lib/tiers/tier_map.ts");
-  const map = buildTierMap(await readRun(host.files, output.dir));
+  const { tierFactsOf } = await import("../lib/tiers/tier_facts.ts");
+  const run = await readRun(host.files, output.dir);
+  const map = buildTierMap(run, { facts: tierFactsOf(run) });
   await writeTierMap(host.files, output.dir, map);
   return {
     ...sweep,

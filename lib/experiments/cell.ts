@@ -17,6 +17,7 @@ import type { ErrorHandling } from "./error_handling.ts";
 import type { RunListener } from "./listener.ts";
 import { emptyOutcome, ownConcurrency, type ShardPart, waitForTurn, waitUntil } from "./pace.ts";
 import type { RequestMaker } from "./requests.ts";
+import { residencyAfter } from "./residency.ts";
 import { type CellLabels, detailRow, phaseRow } from "./rows.ts";
 import { sendPeriod } from "./sending.ts";
 import type { SentRequests } from "./sent_requests.ts";
@@ -177,9 +178,10 @@ async function measure(
     durationMs: turn.durationMs,
     ...("startAtMs" in turn ? { startAtMs: turn.startAtMs } : {}),
     // Prompts that were put back are ahead of the round that the period has to send.
-    ...(plan.minRequests === undefined
-      ? {}
-      : { minRequests: plan.minRequests + order.putBackCount }),
+    ...(plan.minRequests === undefined ? {} : {
+      minRequests: Math.min(plan.minRequests, plan.part?.measured.count ?? Infinity) +
+        order.putBackCount,
+    }),
   };
   const outcome = await sendPeriod(context, spec, next, {
     onRecord: (record) => breaker.record(record.failure),
@@ -259,12 +261,16 @@ export async function warmUp(
   const outcome = { ...sent, records: sent.records.map(prefillIsEnough) };
   const summary = summarisePeriod(outcome, context.judgement);
   const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
-  await runDir.appendPhase(phaseRow("WARMUP", plan, outcome, summary, { wallOffsetMs }));
+  const resident = residencyAfter(context, plan.promptCount * plan.contextSizeTokens);
+  const { tokens: residentTokens } = resident;
+  const extras = { wallOffsetMs, ...(residentTokens === undefined ? {} : { residentTokens }) };
+  await runDir.appendPhase(phaseRow("WARMUP", plan, outcome, summary, extras));
   listener.warmUpFinished?.(
     prompts.count,
     summary.failed,
     outcome.drainedAtMs - outcome.startAtMs,
   );
+  if (resident.note !== undefined) listener.note(`  warm-up: ${resident.note}`);
   if (summary.failed > 0) {
     const first = outcome.records.find((record) => record.failure !== undefined)?.failure;
     listener.warning(

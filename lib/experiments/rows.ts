@@ -33,6 +33,7 @@ export interface CellLabels {
 export interface HitRateVerdict {
   readonly verdict: "confirmed" | "differs" | "unchecked";
   readonly cause?: string;
+  readonly causeCode?: string;
   /** What an LRU cache of the stated size would have had. */
   readonly theoreticalPercent?: number;
   /** What the server's counters say. */
@@ -170,6 +171,7 @@ export function summaryRow(
     counter_hit_rate: extras.verdict?.counterPercent,
     hit_rate_verdict: extras.verdict?.verdict,
     hit_rate_cause: extras.verdict?.cause,
+    hit_rate_cause_code: extras.verdict?.causeCode,
     peak_reason: extras.peakReason,
     ttft_limit: seconds(extras.ttftLimitMs),
     ttft_metric: extras.ttftMetric,

@@ -43,6 +43,7 @@ export function runConfig(
     ],
     warnings,
     ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
+    ...(facts.tiers === undefined ? {} : { tiers: facts.tiers }),
     ...(output.kvBytesPerToken === undefined ? {} : {
       kvBytesPerToken: output.kvBytesPerToken,
       kvBytesPerTokenSource: "--kv-bytes-per-token",

@@ -28,6 +28,8 @@ export interface ServerWatch {
    * server told it, before and after each of them and without a restart in between.
    */
   counted(outcomes: readonly PeriodOutcome[]): CountedTokens | undefined;
+  /** Tokens in the caches after the last period, where every server has a gauge of them. */
+  residentTokens(): number | undefined;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ class Watch implements ServerWatch {
   readonly #watched: readonly WatchedServer[];
   readonly #complete: boolean;
   readonly #counted = new WeakMap<PeriodOutcome, CountedTokens>();
+  #residentTokens: number | undefined;
 
   constructor(options: WatchOptions, watched: readonly WatchedServer[], complete: boolean) {
     this.#options = options;
@@ -84,6 +87,10 @@ class Watch implements ServerWatch {
     return addUp(outcomes.map((outcome) => this.#counted.get(outcome)));
   }
 
+  residentTokens(): number | undefined {
+    return this.#residentTokens;
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#watched.map(({ scraper }) => scraper.stop()));
   }
@@ -96,6 +103,13 @@ class Watch implements ServerWatch {
     const { clock, runDir } = this.#options;
     const { startAtMs, drainedAtMs } = outcome;
     const counted: (CountedTokens | undefined)[] = [];
+    const resident = this.#watched.map(({ scraper }) => residentIn(scraper.samples.at(-1)));
+    this.#residentTokens = this.#complete
+      ? resident.reduce<number | undefined>(
+        (sum, tokens) => sum === undefined || tokens === undefined ? undefined : sum + tokens,
+        0,
+      )
+      : undefined;
     for (const { scraper, endpoint } of this.#watched) {
       const delta = scraper.delta(startAtMs, drainedAtMs);
       const encloses = delta !== undefined && delta.fromAtMs <= startAtMs &&
@@ -110,6 +124,10 @@ class Watch implements ServerWatch {
     const sum = this.#complete ? addUp(counted) : undefined;
     if (sum !== undefined) this.#counted.set(outcome, sum);
   }
+}
+
+function residentIn(sample: ServerSample | undefined): number | undefined {
+  return sumByKey((sample?.series ?? []).filter(({ kind }) => kind === "gauge"))["residentTokens"];
 }
 
 /** The sum, if all are known and there is one. */

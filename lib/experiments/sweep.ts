@@ -209,7 +209,11 @@ function cellRow(
     workingSetTokens: cell.poolTokens,
   });
   for (const note of verdict.notes) listener.note(note);
-  if (verdict.verdict === "differs") listener.warning(`${plan.cellId}: ${verdict.cause}`);
+  if (verdict.verdict === "differs") {
+    // A working set that outgrows the cache is what a working-set sweep is after.
+    const expected = cell.workingSetTokens !== undefined && verdict.causeCode === "eviction";
+    listener[expected ? "note" : "warning"](`${plan.cellId}: ${verdict.cause}`);
+  }
   if (summary?.clientLimited) {
     listener.warning(
       `${plan.cellId}: the client may be the limit: ${summary.clientLimitedReasons[0]}`,

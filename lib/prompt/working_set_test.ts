@@ -6,6 +6,7 @@ import { renderText } from "./generator.ts";
 import type { Vocabulary } from "./words.ts";
 import {
   accessOrder,
+  effectiveWorkingSet,
   planPrompt,
   promptCount,
   type PromptOptions,
@@ -123,6 +124,15 @@ Deno.test("planPrompt() says that the context is too small for the template", ()
   });
   assert.throws(() => planPrompt({ ...options, hitRatePercent: 101 }), RangeError);
   assert.throws(() => planPrompt({ ...options, chunkTokens: 0 }), RangeError);
+});
+
+Deno.test("effectiveWorkingSet() counts what is generated, in whole blocks, but for the last token", () => {
+  const round = { promptCount: 10, contextSizeTokens: 1000, blockTokens: 16 };
+  assert.equal(effectiveWorkingSet({ ...round, outputTokens: 257 }), 10 * 78 * 16);
+  assert.equal(effectiveWorkingSet({ ...round, outputTokens: 1 }), 10 * 62 * 16);
+  assert.equal(effectiveWorkingSet({ ...round, outputTokens: 0 }), 10 * 62 * 16);
+  const { blockTokens: _unknown, ...unstated } = round;
+  assert.equal(effectiveWorkingSet({ ...unstated, outputTokens: 3 }), 10_020);
 });
 
 Deno.test("promptCount() rounds up and is at least one", () => {

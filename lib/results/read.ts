@@ -25,7 +25,7 @@ import {
   SUMMARY_COLUMNS,
   type SummaryRow,
 } from "./schema.ts";
-import { parseTierMap, TIER_MAP_NAME, type TierMap } from "./tier_map_file.ts";
+import { parseTierMap, type StatedTier, TIER_MAP_NAME, type TierMap } from "./tier_map_file.ts";
 
 /**
  * Reads the newest run of a folder that kvmark or the Python suite wrote.
@@ -176,7 +176,7 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
     const list = Array.isArray(value) ? value.filter((one) => typeof one === "string") : undefined;
     return optional(key, list);
   };
-  const { experiment, parameters, serverFacts, cold, shard, mergedShards } = runJson ?? {};
+  const { experiment, parameters, serverFacts, cold, shard, mergedShards, tiers } = runJson ?? {};
   const facts = Array.isArray(serverFacts) ? serverFacts.filter(isFact) : undefined;
   return {
     ...optional("experiment", isExperiment(experiment) ? experiment : progress?.experiment),
@@ -186,6 +186,7 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
     ...optional("cold", isColdStart(cold) ? cold : undefined),
     ...optional("shard", isShard(shard) ? shard : undefined),
     ...optional("mergedShards", isIndexList(mergedShards) ? mergedShards : undefined),
+    ...optional("tiers", Array.isArray(tiers) ? tiers.filter(isStatedTier) : undefined),
     ...text("startedAt"),
     ...text("model"),
     ...text("server"),
@@ -202,6 +203,14 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
 function isFact(value: unknown): value is { name: string; value: string; evidence: string } {
   return isObject(value) &&
     ["name", "value", "evidence"].every((key) => typeof value[key] === "string");
+}
+
+function isStatedTier(value: unknown): value is StatedTier {
+  return isObject(value) && ["HBM", "DRAM", "SSD"].includes(String(value["name"])) &&
+    typeof value["evidence"] === "string" &&
+    ["capacityTokens", "capacityBytes"].every((key) =>
+      value[key] === undefined || Number.isFinite(value[key])
+    );
 }
 
 function isColdStart(value: unknown): value is ColdStart {

@@ -88,6 +88,7 @@ export const SUMMARY_COLUMNS = [
   number("counter_hit_rate", "%", "Hit rate by the deltas of the server's counters"),
   text("hit_rate_verdict", "`confirmed`, `differs` or `unchecked`"),
   text("hit_rate_cause", "The likeliest cause of the verdict"),
+  text("hit_rate_cause_code", "The same in a word: `as-intended`, `eviction`, `caching-off`, …"),
   number("computed_tokens_per_sec", "tokens/s", "Prompt tokens that the server computed"),
   number("reused_tokens_per_sec", "tokens/s", "Prompt tokens that the server took from its cache"),
   number(

@@ -32,6 +32,7 @@ export const SERVER_METRICS = {
   },
   hitBlocks: { kind: "counter", unit: "blocks", doc: "Blocks found in the cache" },
   missedBlocks: { kind: "counter", unit: "blocks", doc: "Blocks not found in the cache" },
+  residentTokens: { kind: "gauge", unit: "tokens", doc: "Tokens that the cache holds" },
   evictedTokens: { kind: "counter", unit: "tokens", doc: "Tokens thrown out of the cache" },
   offloadLoadBytes: { kind: "counter", unit: "B", doc: "Bytes loaded from offload tiers" },
   offloadStoreBytes: { kind: "counter", unit: "B", doc: "Bytes stored to offload tiers" },
@@ -109,6 +110,8 @@ const SGLANG: readonly MetricName[] = [
   { key: "generatedTokens", name: "sglang:generation_tokens" },
   { key: "cachedTokensByTier", name: "sglang:cached_tokens", splitBy: "cache_source" },
   { key: "evictedTokens", name: "sglang:evicted_tokens" },
+  { key: "residentTokens", name: "sglang:kv_evictable_tokens" },
+  { key: "residentTokens", name: "sglang:kv_used_tokens" },
   { key: "offloadLoadTime", name: "sglang:load_back_duration_seconds_sum" },
 ];
 
@@ -163,6 +166,7 @@ const LMCACHE: readonly MetricName[] = [
 
 const SIMULATOR: readonly MetricName[] = [
   { key: "cachedTokensByTier", name: "kvmark_sim:tier_hit_tokens", splitBy: "tier" },
+  { key: "residentTokens", name: "kvmark_sim:tier_resident_tokens" },
 ];
 
 /** The name tables. A server may show several: LMCache inside vLLM, an engine behind Dynamo. */
