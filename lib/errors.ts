@@ -20,7 +20,8 @@ export const EXIT_CODES = {
   noCaching: { code: 5, meaning: "The server does not reuse its KV cache (doctor)." },
   unverified: {
     code: 6,
-    meaning: "A hit rate was not the one intended, and --require-verified was given.",
+    meaning: "A hit rate was not the one intended and --require-verified was given, or a cold " +
+      "cache could not be proved and --cold require was.",
   },
   io: { code: 7, meaning: "A file or folder cannot be read or written, or is locked." },
   threshold: { code: 10, meaning: "A --fail-if threshold was crossed." },

@@ -11,6 +11,7 @@ import {
   type Column,
   DETAIL_COLUMNS,
   PHASE_COLUMNS,
+  SERVER_METRICS_COLUMNS,
   SINGLE_PROMPT_COLUMNS,
   SUMMARY_COLUMNS,
   SUSTAINED_COLUMNS,
@@ -45,6 +46,12 @@ const TABLES: readonly { name: string; intro: string; columns: readonly Column[]
     name: "single_prompt_results_{time}.csv",
     intro: "One row a request of `single-prompt`.",
     columns: SINGLE_PROMPT_COLUMNS,
+  },
+  {
+    name: "server_metrics_{time}.csv",
+    intro: "One row a reading of a server's metrics within a period, warm-up included; counters " +
+      "are what they gained since the row before. The file is there only if a server has metrics.",
+    columns: SERVER_METRICS_COLUMNS,
   },
   {
     name: "sustained_periods_*.csv",

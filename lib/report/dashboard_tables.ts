@@ -68,14 +68,25 @@ function arrow(
   return `${formatCell(kind, before)} → ${formatCell(kind, after)}`;
 }
 
+/** What a hit rate is held against, beside what the requests report. */
+const HIT_EVIDENCE = [
+  { label: "Achievable", name: "achievable_hit_rate" },
+  { label: "By LRU model", name: "theoretical_hit_rate" },
+  { label: "By counters", name: "counter_hit_rate" },
+] as const;
+
 /** Every cell at its peak. */
 export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
   const withSets = summary.some((row) => row.working_set_size !== undefined);
+  const evidence = HIT_EVIDENCE.filter(({ name }) =>
+    summary.some((row) => row[name] !== undefined)
+  );
   return {
     columns: [
       { label: "Context", kind: "count" },
       ...(withSets ? [{ label: "Working set", kind: "count" as const }] : []),
       { label: "Nominal hit rate", kind: "percent" },
+      ...evidence.map(({ label }) => ({ label, kind: "percent" as const })),
       { label: "Observed", kind: "percent" },
       { label: "Verdict", kind: "text" },
       { label: "Input, tokens/s", kind: "rate" },
@@ -92,6 +103,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       row.context_size,
       ...(withSets ? [row.working_set_size] : []),
       row.cache_hit_rate,
+      ...evidence.map(({ name }) => row[name]),
       row.observed_hit_rate,
       row.hit_rate_verdict ?? "unchecked",
       row.input_tokens_per_sec,
@@ -118,6 +130,13 @@ export function serverTable(run: RunData): GraphTable {
     ...(config.serverFacts ?? []).map((fact) => [fact.name, fact.value, fact.evidence] as const),
     ...(config.blockTokens === undefined ? [] : [
       ["KV block", `${formatCount(config.blockTokens)} tokens`] as const,
+    ]),
+    ...(config.cold === undefined ? [] : [
+      [
+        "Cold start",
+        `${config.cold.by}, ${config.cold.proved ? "proved" : "not proved"}`,
+        config.cold.evidence.join(" "),
+      ] as const,
     ]),
     ...(kv === undefined ? [] : [
       ["KV cache per token", formatBytes(kv), config.kvBytesPerTokenSource ?? ""] as const,

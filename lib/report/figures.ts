@@ -7,6 +7,7 @@
 import type { RunData } from "../results/schema.ts";
 import { cacheRateGraphs } from "./cache_rate_figures.ts";
 import type { Graph } from "./figure.ts";
+import { verdictSentence } from "./findings.ts";
 import { arrangeRows, type RunRows } from "./points.ts";
 import { rampGraphs } from "./ramp_figures.ts";
 import { distributionGraphs, requestTimeGraphs } from "./request_figures.ts";
@@ -21,15 +22,17 @@ import { workingSetGraphs } from "./working_set_figures.ts";
  * @param rows `arrangeRows(run)`, where the caller has it already.
  */
 export function graphsOf(run: RunData, rows: RunRows = arrangeRows(run)): Graph[] {
-  if (run.kind === "single-prompt") {
-    return [...singlePromptGraphs(run), ...serverMetricsGraphs(run)];
-  }
-  return [
+  const verdicts = verdictSentence(run);
+  const graphs = run.kind === "single-prompt" ? singlePromptGraphs(run) : [
     ...(run.kind === "cache-rate" ? cacheRateGraphs(run, rows) : workingSetGraphs(run, rows)),
     ...distributionGraphs(run, rows),
     ...requestTimeGraphs(rows),
     ...rampGraphs(run, rows),
-    ...serverMetricsGraphs(run),
     ...sustainedGraphs(run),
   ];
+  return [...graphs, ...serverMetricsGraphs(run)].map((graph) => ({
+    ...graph,
+    // A graph is sent to others without its dashboard.
+    about: `${graph.about} ${verdicts}`.trim(),
+  }));
 }

@@ -57,6 +57,23 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
   };
 }
 
+/**
+ * The verdicts in one sentence, for whoever sees a single graph; empty where there are none.
+ */
+export function verdictSentence(run: RunData): string {
+  const verdicts = verdictsOf(run);
+  const named = (["confirmed", "differs", "unchecked"] as const).flatMap((verdict) => {
+    const count = verdicts.filter((one) => one.verdict === verdict).length;
+    if (count === 0) return [];
+    const word = { confirmed: "confirmed", differs: "not as intended", unchecked: "not checked" };
+    return [`${word[verdict]} in ${count}`];
+  });
+  const of = run.kind === "single-prompt" ? "requests" : "cells";
+  return named.length === 0
+    ? ""
+    : `Hit rates of the ${formatCount(verdicts.length)} ${of}: ${named.join(", ")}.`;
+}
+
 interface CellVerdict {
   readonly where: string;
   readonly verdict: string;
