@@ -26,8 +26,9 @@ export interface SimulatorUnderTest extends AsyncDisposable {
  */
 export async function startSimulateCommand(
   args: readonly string[] = [],
+  env: Readonly<Record<string, string>> = {},
 ): Promise<SimulatorUnderTest> {
-  const process = await startKvmark(["simulate", "--port", "0", ...args]);
+  const process = await startKvmark(["simulate", "--port", "0", ...args], { env });
   try {
     const ready = parseReadyLine(process.readyLine);
     return {

@@ -1,0 +1,107 @@
+/**
+ * A key is found nowhere: not in a file of a run, not on stdout or stderr, whatever the server does
+ * with it.
+ */
+
+import assert from "node:assert/strict";
+import { EXIT_CODES } from "../../lib/errors.ts";
+import { type Finished, kvmark, withTempDir } from "../support/command.ts";
+import { type EchoServer, startEchoServer } from "../support/echo_server.ts";
+import { SMALL_EXACT_RUN } from "../support/exact_run.ts";
+import { startSimulateCommand } from "../support/simulator.ts";
+
+const KEY = "sk-canary-0123456789abcdef";
+const ENV = { OPENAI_API_KEY: KEY, HF_TOKEN: `hf_${KEY}` };
+const WITH_PAGES = SMALL_EXACT_RUN.filter((word) => word !== "--skip-graphs");
+
+/** The places of a key in what a command printed and wrote. */
+function places(dir: string, ...runs: readonly Finished[]): string[] {
+  const found = runs.flatMap(({ stdout, stderr }) => [["stdout", stdout], ["stderr", stderr]]);
+  for (const path of filesBelow(dir)) {
+    found.push([path, Deno.readTextFileSync(path)]);
+  }
+  return found.filter(([, text]) => text?.includes("canary")).map(([name]) => name ?? "");
+}
+
+function filesBelow(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesBelow(`${dir}/${name}`) : [`${dir}/${name}`]
+  );
+}
+
+Deno.test("places() finds a key", async () => {
+  await withTempDir(async (dir) => {
+    await Deno.writeTextFile(`${dir}/a`, `x${KEY}`);
+    const run = { code: 0, stdout: KEY, stderr: "" };
+    assert.deepEqual(places(dir, run), ["stdout", `${dir}/a`]);
+  });
+});
+
+Deno.test("a key of the environment, of a file or of a header is found nowhere", async () => {
+  await withTempDir(async (dir) => {
+    const keyFile = await Deno.makeTempFile();
+    await Deno.writeTextFile(keyFile, `${KEY}\n`);
+    await using server = startEchoServer(true);
+    const runs = await Promise.all([
+      run(server, `${dir}/env`, ENV, "--json"),
+      run(server, `${dir}/file`, {}, "--api-key-file", keyFile, "--verbose"),
+      run(server, `${dir}/header`, {}, "--header", `X-Team: ${KEY}`, `Authorization: Key ${KEY}`),
+      kvmark(["doctor", "--api-endpoint", server.url, "--no-client", "--json"], { env: ENV }),
+    ]);
+    await Deno.remove(keyFile);
+    for (const { code, stderr } of runs.slice(0, 3)) assert.equal(code, 0, stderr);
+    const names = filesBelow(dir);
+    for (const kind of ["run.json", "index.html", "detailed_results_", "run_command_"]) {
+      assert.equal(names.filter((name) => name.includes(kind)).length >= 3, true, kind);
+    }
+    const rows = names.filter((name) => name.includes("detailed_results_"))
+      .map((name) => Deno.readTextFileSync(name)).join("");
+    assert.match(rows, /Incorrect API key provided: .*\*\*\*/, "the server did repeat it");
+    assert.deepEqual(places(dir, ...runs), []);
+  });
+});
+
+function run(
+  server: EchoServer,
+  out: string,
+  env: Readonly<Record<string, string>>,
+  ...more: string[]
+): Promise<Finished> {
+  const args = ["--api-endpoint", server.url, "--output-dir", out, "--api", "completions"];
+  return kvmark([...WITH_PAGES, ...args, ...more], { env });
+}
+
+Deno.test("a server that refuses a key by repeating it does not make kvmark repeat it", async () => {
+  await withTempDir(async (dir) => {
+    await using server = startEchoServer(false);
+    const runs = [
+      await kvmark([...WITH_PAGES, "--api-endpoint", server.url, "--output-dir", `${dir}/out`], {
+        env: ENV,
+      }),
+      await kvmark(["doctor", "--api-endpoint", server.url], { env: ENV }),
+    ];
+    for (const { code, stderr } of runs) {
+      assert.equal(code, EXIT_CODES.unreachable.code, stderr);
+      assert.match(stderr, /401/);
+    }
+    assert.deepEqual(places(dir, ...runs), []);
+  });
+});
+
+Deno.test("simulate asks for a key and does not show it", async () => {
+  const log = await Deno.makeTempFile();
+  await using simulator = await startSimulateCommand(
+    ["--api-key-env", "THE_KEY", "--truth-log", log],
+    { THE_KEY: KEY },
+  );
+  for (const key of ["wrong", KEY]) {
+    const { status, body } = await fetch(`${simulator.url}/v1/models`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    await body?.cancel();
+    assert.equal(status, key === KEY ? 200 : 401);
+  }
+  const shown = JSON.stringify(simulator.ready) + simulator.stderr() + await Deno.readTextFile(log);
+  assert.ok(!shown.includes("canary"));
+  await Deno.remove(log);
+});
