@@ -4,8 +4,8 @@
  * A prompt is found if it is among the most recently used ones that fit. All prompts are equally
  * likely, so the share of hits is (prompts that fit) / (prompts of the set): 1 while the set fits,
  * and capacity / working set beyond. Text that is never asked for again (unique suffixes and their
- * answers) takes room between two uses of a prompt; how much follows from how many requests it
- * takes to touch that many distinct prompts.
+ * answers) takes room between two uses of a prompt, more of it the longer the run has been going:
+ * the warm-up uses each prompt once, and repeats come only with the measured requests.
  *
  * @module
  */
@@ -45,7 +45,9 @@ const MOST_DISPERSION = 6;
 const LEAST_POINTS = 4;
 /** First touches and aborted reads keep the share of hits of a set that fits below 1. */
 const CEILING = 0.98;
-const GRID_POINTS = 800;
+const GRID_POINTS = 600;
+/** Requests of a size at which the share of hits is computed. */
+const SAMPLED_REQUESTS = 12;
 /** Two-sided 95 % points of Student's t, by degrees of freedom from 1 on. */
 const STUDENT_T = [12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
 const STUDENT_T_BEYOND = 2.15;
@@ -82,7 +84,7 @@ export function fitCapacity(
     low: Math.min(...inside),
     high: Math.max(...inside),
     dispersion,
-    expected: points.map((point) => expectedShare(best.tokens, point.prompts, footprint)),
+    expected: points.map((point) => expectedShare(best.tokens, point, footprint)),
   };
 }
 
@@ -108,12 +110,13 @@ function candidate(
   footprint: Footprint,
   tokens: number,
 ): Candidate {
-  const expected = points.map((point) => expectedShare(tokens, point.prompts, footprint));
+  const expected = points.map((point) => expectedShare(tokens, point, footprint));
   return { tokens, expected, logLikelihood: logLikelihood(points, expected) };
 }
 
-function expectedShare(tokens: number, prompts: number, footprint: Footprint): number {
-  return Math.min(CEILING, Math.max(1 - CEILING, residentShare(tokens, prompts, footprint)));
+function expectedShare(tokens: number, point: HitCount, footprint: Footprint): number {
+  const share = shareOfHits(tokens, point.prompts, point.requests, footprint);
+  return Math.min(CEILING, Math.max(1 - CEILING, share));
 }
 
 function logLikelihood(points: readonly HitCount[], expected: readonly number[]): number {
@@ -134,17 +137,43 @@ function dispersionOf(points: readonly HitCount[], expected: readonly number[]):
 }
 
 /**
- * Share of the prompts of a set that a cache of `tokens` holds: the d prompts used last take
- * d × kept, and the requests since the first of them, N × ln(N / (N − d)), the passing text.
+ * Mean share of hits of `requests` random requests after a warm-up that used each prompt once.
+ *
+ * A prompt that was used j requests ago is found if what came since fits: j × passing, and the
+ * distinct prompts among them × kept.
  */
-export function residentShare(tokens: number, prompts: number, footprint: Footprint): number {
+export function shareOfHits(
+  tokens: number,
+  prompts: number,
+  requests: number,
+  footprint: Footprint,
+): number {
   const { keptTokens, passingTokens } = footprint;
   if (passingTokens <= 0) return Math.min(1, tokens / (keptTokens * prompts));
+  const reach = -prompts * Math.log1p(-residentShare(tokens, prompts, footprint));
+  const count = Math.min(requests, SAMPLED_REQUESTS);
+  let sum = 0;
+  for (let sample = 0; sample < count; sample++) {
+    const before = (sample + 0.5) / count * requests - 0.5;
+    // Used among the last `reach` measured requests; else not since the warm-up.
+    const unused = Math.exp(-before / prompts);
+    const since = 1 - Math.exp(-Math.min(before, reach) / prompts);
+    // Since use i of the warm-up: N − i others, and those of the first i that were asked for again.
+    const all = prompts * (keptTokens + passingTokens) + before * passingTokens;
+    const first = (all - tokens) / (keptTokens * unused + passingTokens);
+    sum += since + unused * Math.min(1, Math.max(0, 1 - first / prompts));
+  }
+  return sum / count;
+}
+
+/** Share of the prompts that a cache of `tokens` holds after endless random requests. */
+function residentShare(tokens: number, prompts: number, footprint: Footprint): number {
+  const { keptTokens, passingTokens } = footprint;
   const room = (share: number) =>
     prompts * (share * keptTokens - Math.log1p(-share) * passingTokens);
   let [low, high] = [0, 1 - 1e-6];
-  if (room(high) <= tokens) return 1;
-  for (let i = 0; i < 40; i++) {
+  if (room(high) <= tokens) return high;
+  for (let i = 0; i < 30; i++) {
     const middle = (low + high) / 2;
     if (room(middle) <= tokens) low = middle;
     else high = middle;

@@ -105,7 +105,7 @@ function isAnswered(row: DetailRow): boolean {
 type Measured = Pick<CellSeries, "cells" | "sizesLeftOut" | "concurrency">;
 
 /** The prompts of a working set: whole ones, at least one. */
-function promptsOf(workingSetTokens: number, context: number): number {
+export function promptsOf(workingSetTokens: number, context: number): number {
   return Math.max(1, Math.ceil(workingSetTokens / context - 1e-9));
 }
 

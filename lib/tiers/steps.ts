@@ -30,19 +30,23 @@ export interface Step {
 export interface StepLimits {
   /** Level after over level before. */
   readonly leastRatio: number;
-  /** In units of the noise from point to point. */
+  /** In units of the noise from point to point; more where few points tell the noise. */
   readonly leastNoise: number;
   /** Points that a plateau needs. */
   readonly leastPoints: number;
 }
 
 /** What {@linkcode findSteps} asks for by default; `docs/tier-map.md` has the error rates. */
-export const STEP_LIMITS: StepLimits = { leastRatio: 1.15, leastNoise: 6, leastPoints: 2 };
+export const STEP_LIMITS: StepLimits = { leastRatio: 1.15, leastNoise: 5, leastPoints: 2 };
 
 /** Below this no clock and no server repeats itself from one size to the next. */
-const LEAST_NOISE = 0.01;
+const LEAST_NOISE = 0.015;
+/** How much more a rise has to stand out of the scatter of few differences than of many. */
+const FEW_POINTS = 3;
 /** A difference that may be part of a step, in units of the noise. */
 const CANDIDATE_NOISE = 3;
+/** Of two rises in a row, the share that each has in a step with a size in between. */
+const SHARED_RISE = 0.2;
 /** Of all pairs of a point before and a point after a step, the share that has to be in order. */
 const ORDERED_SHARE = 0.95;
 
@@ -65,14 +69,15 @@ export function findSteps(
   if (curve.length < 2 * limits.leastPoints) return [];
   const { slope, noise } = background(curve);
   const rises = curve.slice(1).map((point, i) => point.log - (curve[i]?.log ?? NaN) - slope);
-  let steps = candidates(rises, noise).filter(({ rise }) => rise >= limits.leastNoise * noise);
+  const least = limits.leastNoise * (1 + FEW_POINTS / rises.length) * noise;
+  let steps = candidates(rises, noise).filter(({ rise }) => rise >= least);
   for (;;) {
     const kept = steps.filter((_, i) => lasts(curve, steps, i, limits));
     if (kept.length === steps.length) break;
     // The least step goes first: without it the plateaus beside it become one.
     const failed = steps.filter((step) => !kept.includes(step));
-    const least = failed.reduce((a, b) => b.rise < a.rise ? b : a);
-    steps = steps.filter((step) => step !== least);
+    const smallest = failed.reduce((a, b) => b.rise < a.rise ? b : a);
+    steps = steps.filter((step) => step !== smallest);
   }
   return steps.map(({ before, after }, i) => {
     const [left, right] = plateausBeside(curve, steps, i);
@@ -103,13 +108,22 @@ function background(curve: readonly CurvePoint[]): { slope: number; noise: numbe
 function candidates(rises: readonly number[], noise: number): Candidate[] {
   const found: Candidate[] = [];
   for (let i = 0; i < rises.length; i++) {
-    let [end, rise] = [i, 0];
-    for (; (rises[end] ?? 0) > CANDIDATE_NOISE * noise; end++) rise += rises[end] ?? 0;
+    let end = i;
+    while ((rises[end] ?? 0) > CANDIDATE_NOISE * noise) end++;
     // Longer ones are a slope that begins, not a step.
-    if (end - i === 1 || end - i === 2) found.push({ before: i, after: end, rise });
+    if (end - i === 1 || end - i === 2) found.push(candidate(rises, i, end));
     i = Math.max(i, end);
   }
   return found;
+}
+
+function candidate(rises: readonly number[], before: number, after: number): Candidate {
+  const rise = rises.slice(before, after).reduce((sum, one) => sum + one, 0);
+  if (after - before === 1) return { before, after, rise };
+  // Where one of the two is next to nothing, the other is the step.
+  if ((rises[before] ?? 0) < SHARED_RISE * rise) return { before: before + 1, after, rise };
+  if ((rises[after - 1] ?? 0) < SHARED_RISE * rise) return { before, after: after - 1, rise };
+  return { before, after, rise };
 }
 
 function plateausBeside(

@@ -19,9 +19,10 @@ import type {
 } from "../results/tier_map_file.ts";
 import { formatCount, formatPercent, formatShort } from "../units.ts";
 import { breakEvenOf, type SavedTime } from "./break_even.ts";
-import { type CellSeries, seriesOf } from "./cells.ts";
+import { type CellSeries, promptsOf, seriesOf } from "./cells.ts";
 import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
-import { type Shape, shapeOf } from "./plateaus.ts";
+import type { Shape } from "./plateaus.ts";
+import { shapeOf } from "./shape.ts";
 import { readTokens, tiersOf } from "./tier_figures.ts";
 import { HELD_SHARE } from "./steps.ts";
 
@@ -60,10 +61,7 @@ export function buildTierMap(run: RunData, options: TierMapOptions = {}): TierMa
       cells: one,
       ...seriesMap(one, {
         stated: inTokens(stated, bytes),
-        hits: (options.facts?.hitsByTier ?? []).filter((hits) =>
-          hits.contextSizeTokens === one.contextSizeTokens &&
-          hits.hitRatePercent === one.hitRatePercent
-        ),
+        hits: hitsOf(options.facts?.hitsByTier ?? [], one),
         ...(coldMs === undefined ? {} : { coldMs }),
       }, bytes),
     };
@@ -96,6 +94,16 @@ function inTokens(
         : capacityBytes / bytesPerToken);
     return tokens === undefined ? [] : [{ ...tier, capacityTokens: tokens }];
   });
+}
+
+/** The counters of a series, by the size of its sets in whole prompts. */
+function hitsOf(all: readonly TierHits[], series: CellSeries): TierHits[] {
+  const { contextSizeTokens: context, hitRatePercent: rate } = series;
+  return all.filter((one) => one.contextSizeTokens === context && one.hitRatePercent === rate)
+    .map((one) => ({
+      ...one,
+      workingSetTokens: promptsOf(one.workingSetTokens, context) * context,
+    }));
 }
 
 /** TTFT of prompts that share nothing, under the same load. */
@@ -304,5 +312,6 @@ function breakEvens(
       list.push({ prefixTokens: readTokens(cells, plateau), savedMs: tier.missCostMs });
     });
   }
-  return [...points].map(([tier, list]) => breakEvenOf(tier, list));
+  const known = [...points].filter(([, list]) => list.length > 0);
+  return (known.length > 0 ? known : [...points]).map(([tier, list]) => breakEvenOf(tier, list));
 }

@@ -1,0 +1,126 @@
+/**
+ * Plateaus and knees by steps: each working-set size is served by one tier (cyclic access).
+ *
+ * @module
+ */
+
+import type { KneeSignal } from "../results/tier_map_file.ts";
+import { formatPercent, formatShort } from "../units.ts";
+import type { CellSeries, SizeCell } from "./cells.ts";
+import {
+  type Boundary,
+  flatText,
+  footprintOf,
+  hitText,
+  plateauOf,
+  type Shape,
+} from "./plateaus.ts";
+import { findSteps, HELD_SHARE, LOST_SHARE, shareStep, type Step } from "./steps.ts";
+
+/** The shape of a series whose sizes are used one prompt after the other. */
+export function bySteps(series: CellSeries): Shape {
+  const { cells } = series;
+  const evidence: string[] = [];
+  const ttft = stepsOf(cells, (cell) => cell.ttftMs, (cell) => cell.ttftError)
+    .filter((step) => isAbrupt(cells, step, evidence));
+  const rate = stepsOf(
+    cells,
+    (cell) => cell.inputTokensPerSec === undefined ? undefined : 1 / cell.inputTokensPerSec,
+    () => 0,
+  );
+  const hits = shareStep(cells.map((cell) => cell.hitShare));
+  const hasTtft = cells.every((cell) => cell.ttftMs !== undefined);
+  const steps = united(hasTtft ? ttft : rate, hits, evidence);
+  if (hits === undefined) evidence.push(...hitText(cells));
+  const boundaries = steps.map((step): Boundary => {
+    const low = footprintOf(series, cells[step.before]?.prompts ?? NaN);
+    const high = footprintOf(series, cells[step.before + 1]?.prompts ?? NaN);
+    const shows = (others: readonly Step[]) => others.some((one) => overlap(one, step));
+    const signals: KneeSignal[] = [
+      ...(shows(ttft) ? ["ttft" as const] : []),
+      ...(hits !== undefined && overlap(hits, step) ? ["hit rate" as const] : []),
+      ...(shows(rate) ? ["throughput" as const] : []),
+    ];
+    evidence.push(...stepText(cells, step));
+    return { method: "step", signals, low, high, capacityTokens: Math.sqrt(low * high) };
+  });
+  const starts = [0, ...steps.map((step) => step.after)];
+  const plateaus = starts.map((from, i) =>
+    plateauOf(cells.slice(from, (steps[i]?.before ?? cells.length - 1) + 1))
+  );
+  if (steps.length === 0) evidence.push(flatText(series));
+  return { plateaus, boundaries, evidence };
+}
+
+function stepsOf(
+  cells: readonly SizeCell[],
+  value: (cell: SizeCell) => number | undefined,
+  error: (cell: SizeCell) => number,
+): Step[] {
+  const curve = cells.map((cell) => ({ log: Math.log(value(cell) ?? NaN), error: error(cell) }));
+  return curve.some((point) => !Number.isFinite(point.log)) ? [] : findSteps(curve);
+}
+
+/**
+ * Whether nearly all requests change sides at a step. Under random access the median jumps where
+ * half of the requests miss, but the requests of each size lie on both sides.
+ */
+function isAbrupt(cells: readonly SizeCell[], step: Step, evidence: string[]): boolean {
+  const [left, right] = [cells[step.before], cells[step.after]];
+  if (left === undefined || right === undefined) return false;
+  if (left.requests.length === 0 || right.requests.length === 0) return true;
+  const bound = Math.sqrt((left.ttftMs ?? NaN) * (right.ttftMs ?? NaN));
+  const faster = (cell: SizeCell) =>
+    cell.requests.filter((one) => one.ttftMs < bound).length / cell.requests.length;
+  if (faster(left) >= HELD_SHARE && faster(right) <= LOST_SHARE) return true;
+  evidence.push(
+    `TTFT rises between ${formatShort(left.workingSetTokens)} and ` +
+      `${formatShort(right.workingSetTokens)} tokens, but fast and slow requests mix on both ` +
+      `sides (${formatPercent(faster(left) * 100)} and ${
+        formatPercent(faster(right) * 100)
+      } fast): ` +
+      "not a step.",
+  );
+  return false;
+}
+
+function overlap(a: Step, b: Step): boolean {
+  return a.before < b.after && b.before < a.after;
+}
+
+/** Steps of the curve, and the one of the hit rate: beyond it nothing is a tier any more. */
+function united(steps: readonly Step[], hits: Step | undefined, evidence: string[]): Step[] {
+  if (hits === undefined) return [...steps];
+  const beyond = steps.filter((step) => step.before >= hits.after);
+  if (beyond.length > 0) {
+    evidence.push("Where no prompt is found in the cache, further rises are not knees.");
+  }
+  return [
+    ...steps.filter((step) => step.after <= hits.before),
+    { ...hits, after: Math.max(hits.after, ...steps.filter((s) => overlap(s, hits)).map(afterOf)) },
+  ];
+}
+
+function afterOf(step: Step): number {
+  return step.after;
+}
+
+function stepText(cells: readonly SizeCell[], { before, after }: Step): string[] {
+  const [left, right] = [cells[before], cells[after]];
+  const tokens = (cell: SizeCell | undefined) => formatShort(cell?.workingSetTokens);
+  const what = [
+    left?.ttftMs === undefined || right?.ttftMs === undefined
+      ? undefined
+      : `median TTFT ${formatShort(left.ttftMs)} to ${formatShort(right.ttftMs)} ms`,
+    left?.hitShare === undefined || right?.hitShare === undefined
+      ? undefined
+      : `found in the cache ${formatPercent(left.hitShare * 100)} to ${
+        formatPercent(right.hitShare * 100)
+      }`,
+  ].filter((part) => part !== undefined).join(", ");
+  const between = after - before > 1
+    ? ` ${tokens(cells[before + 1])} lies between the levels: held in part, or a tier of its own` +
+      " that only a finer sweep would show."
+    : "";
+  return [`Step from ${tokens(left)} to ${tokens(right)} tokens: ${what}.${between}`];
+}
