@@ -62,34 +62,36 @@ const FIELDS: Readonly<Record<string, readonly string[]>> = {
   "ssm.time_step_rank": ["mamba_n_heads", "linear_num_value_heads"],
 };
 
-/** A parsed GGUF file. */
-export interface GgufModel {
-  readonly config: JsonObject;
-  readonly notes: readonly string[];
-}
-
 /**
  * Reads the metadata of a GGUF file.
  *
  * @throws {KvmarkError} `usage`, if it is no GGUF file or a damaged one.
  */
-export async function readGguf(path: string): Promise<GgufModel> {
+export async function readGguf(path: string): Promise<JsonObject> {
   const { gguf } = await import("@huggingface/gguf");
   try {
     const { metadata } = await gguf(path, { allowLocalFile: true });
+    if (!metadata["general.architecture"]) throw new Error("it names no architecture");
     return ggufConfig(metadata as unknown as JsonObject);
   } catch (error) {
-    if (error instanceof KvmarkError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new KvmarkError("usage", `The GGUF file ${path} cannot be used: ${reason}`, {
-      hint: "of a split model give the first file; a download may have been cut",
-      cause: error,
-    });
+    throw damaged(path, error);
   }
 }
 
+function damaged(path: string, error: unknown): KvmarkError {
+  const reason = error instanceof RangeError
+    ? "it ends too early"
+    : error instanceof Error
+    ? error.message
+    : String(error);
+  return new KvmarkError("usage", `The GGUF file ${path} cannot be used: ${reason}`, {
+    hint: "of a split model give the first file; a download may have been cut",
+    cause: error,
+  });
+}
+
 /** Metadata of a GGUF file as a config. */
-export function ggufConfig(metadata: JsonObject): GgufModel {
+export function ggufConfig(metadata: JsonObject): JsonObject {
   const architecture = String(metadata["general.architecture"] ?? "");
   const value = (key: string) => plain(metadata[`${architecture}.${key}`]);
   const config: Record<string, unknown> = {
@@ -102,7 +104,7 @@ export function ggufConfig(metadata: JsonObject): GgufModel {
     const found = value(key);
     if (found !== undefined) { for (const name of names) config[name] = found; }
   }
-  return { config: finish(config, value), notes: [] };
+  return finish(config, value);
 }
 
 /** What takes more than another name. */
@@ -121,7 +123,7 @@ function finish(
   if (kvHeads === 1) config["multi_query"] = true;
   else if (kvHeads !== undefined) config["multi_query"] = false;
   if (Array.isArray(kvHeads)) {
-    spreadHeads(config, kvHeads.slice(0, Number(config["num_hidden_layers"])));
+    spreadHeads(config, kvHeads.slice(0, layers - mtp), value("feed_forward_length"));
   }
   const inner = Number(value("ssm.inner_size"));
   const ssmHeads = Number(config["mamba_n_heads"]);
@@ -137,14 +139,21 @@ function finish(
   return config;
 }
 
-/** In hybrids a layer without KV heads is a recurrent one (or, in Nemotron-H, a plain MLP). */
-function spreadHeads(config: Record<string, unknown>, kvHeads: readonly unknown[]): void {
+/** In hybrids a layer without KV heads is a recurrent one, or in Nemotron-H a plain MLP. */
+function spreadHeads(
+  config: Record<string, unknown>,
+  kvHeads: readonly unknown[],
+  feedForward: unknown,
+): void {
   if (kvHeads.every((heads) => Number(heads) > 0)) {
     config["num_key_value_heads"] = kvHeads;
     return;
   }
-  config["layer_types"] = kvHeads.map((heads) =>
-    Number(heads) > 0 ? "full_attention" : "linear_attention"
+  const isMlp = (layer: number) =>
+    config["model_type"] === "nemotron_h" && Array.isArray(feedForward) &&
+    Number(feedForward[layer]) > 0;
+  config["layer_types"] = kvHeads.map((heads, layer) =>
+    Number(heads) > 0 ? "full_attention" : isMlp(layer) ? "mlp" : "linear_attention"
   );
   config["num_key_value_heads"] = Math.max(...kvHeads.map(Number));
 }

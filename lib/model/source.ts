@@ -147,7 +147,7 @@ function parse(text: string, source: string, options: ModelOptions): FoundModel 
 
 async function ggufModel(path: string, options: ModelOptions): Promise<FoundModel> {
   const source = `GGUF file ${path}`;
-  const { config } = await readGguf(path);
+  const config = await readGguf(path);
   return { shape: readConfig(config, { source, ...assume(options) }), source, isGguf: true };
 }
 
