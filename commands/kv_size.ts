@@ -232,7 +232,10 @@ function servingOf(options: Options, found: FoundModel, served: ServedKv | undef
     const why = served.precision === undefined
       ? "The server does not name another precision of the KV cache than that of the model."
       : `The server keeps the KV cache in ${precision}.`;
-    return { precision, engine, notes: [...notes, why] };
+    const own = served.bytesPerToken === undefined
+      ? []
+      : [`By its own capacity the server counts ${served.bytesPerToken} bytes a token on a GPU.`];
+    return { precision, engine, notes: [...notes, why, ...own] };
   }
   const precision = engine === "llamacpp" ? "fp16" : "fp8";
   const own = servedPrecision(found.shape, engine);

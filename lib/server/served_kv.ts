@@ -21,6 +21,8 @@ export interface ServedKv {
   readonly precision?: "fp8" | "fp16" | "bf16" | "int8" | "int4";
   /** GPUs of tensor parallelism. */
   readonly tp?: number;
+  /** Bytes of a token on one GPU by the server's own capacity, where it tells bytes and tokens. */
+  readonly bytesPerToken?: number;
 }
 
 /**
@@ -48,6 +50,7 @@ export async function servedKv(access: ServerAccess, model?: string): Promise<Se
   const { engine } = detectEngine(documents, models);
   const precision = precisionOf(documents);
   const tp = asCount(documents.serverInfo?.["tp_size"]);
+  const bytesPerToken = ownFigure(documents);
   const paths = [
     served.root,
     documents.serverInfo?.["model_path"],
@@ -61,7 +64,22 @@ export async function servedKv(access: ServerAccess, model?: string): Promise<Se
     engine,
     ...(precision === undefined ? {} : { precision }),
     ...(tp === undefined || tp < 1 ? {} : { tp }),
+    ...(bytesPerToken === undefined ? {} : { bytesPerToken }),
   };
+}
+
+/** Labels of the metric with which vLLM describes its cache. */
+function cacheConfig(documents: Documents): Readonly<Record<string, string>> | undefined {
+  const samples = documents.metrics.exposition?.samples ?? [];
+  return samples.find(({ name }) => name === "vllm:cache_config_info")?.labels;
+}
+
+/** vLLM tells both numbers where its cache was given a size (`--kv-cache-memory-bytes`). */
+function ownFigure(documents: Documents): number | undefined {
+  const labels = cacheConfig(documents);
+  const bytes = asCount(labels?.["kv_cache_memory_bytes"]);
+  const tokens = asCount(labels?.["kv_cache_size_tokens"]);
+  return bytes && tokens ? bytes / tokens : undefined;
 }
 
 const PRECISIONS: readonly (readonly [RegExp, NonNullable<ServedKv["precision"]>])[] = [
@@ -74,8 +92,8 @@ const PRECISIONS: readonly (readonly [RegExp, NonNullable<ServedKv["precision"]>
 
 /** `auto` is the precision of the model, so it says nothing here. */
 function precisionOf(documents: Documents): ServedKv["precision"] | undefined {
-  const samples = documents.metrics.exposition?.samples ?? [];
-  const vllm = samples.find(({ name }) => name === "vllm:cache_config_info")?.labels;
-  const name = String(vllm?.["cache_dtype"] ?? documents.serverInfo?.["kv_cache_dtype"] ?? "");
+  const stated = cacheConfig(documents)?.["cache_dtype"] ??
+    documents.serverInfo?.["kv_cache_dtype"];
+  const name = String(stated ?? "");
   return PRECISIONS.find(([pattern]) => pattern.test(name))?.[1];
 }

@@ -22,7 +22,11 @@ function models(...ids: readonly object[]) {
 }
 
 Deno.test("servedKv() reads the model, its weights and the precision of vLLM", async () => {
-  const metrics = 'vllm:cache_config_info{block_size="16",cache_dtype="fp8_e4m3"} 1.0\n';
+  const labels = [
+    'block_size="16",cache_dtype="fp8_e4m3"',
+    'kv_cache_memory_bytes="1073741824",kv_cache_size_tokens="1048576"',
+  ];
+  const metrics = `vllm:cache_config_info{${labels.join(",")}} 1.0\n`;
   const served = await servedKv(server({
     "/v1/models": models(
       { id: "adapter", parent: "chat" },
@@ -35,6 +39,7 @@ Deno.test("servedKv() reads the model, its weights and the precision of vLLM", a
     weights: ["/models/llama", "chat"],
     engine: "vllm",
     precision: "fp8",
+    bytesPerToken: 1024,
   });
 });
 
