@@ -10,7 +10,8 @@ import { alignedLines } from "./_result_table.ts";
 
 /** The headline, a table of the tiers and a line a knee, for each context size and rate. */
 export function tierText(map: TierMap): string {
-  const breakEven = map.breakEven.map(({ tier, note }) => `break-even ${tier}: ${note}`);
+  const breakEven = map.breakEven.filter(({ prefixTokens }) => prefixTokens !== undefined)
+    .map(({ tier, note }) => `break-even ${tier}: ${note}`);
   return [map.headline, ...map.series.flatMap(seriesLines), ...breakEven].join("\n") + "\n";
 }
 

@@ -7,13 +7,8 @@
 import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import type { Host } from "../lib/host.ts";
-import {
-  runWorkingSet,
-  type WorkingSetConfig,
-  workingSetSizes,
-} from "../lib/experiments/working_set.ts";
+import { runWorkingSet, type WorkingSetConfig } from "../lib/experiments/working_set.ts";
 import type { RunResult } from "../lib/experiments/config.ts";
-import { parseBytes, parseTokens } from "../lib/units.ts";
 import type { ResultView } from "./_finish.ts";
 import {
   addLoadOptions,
@@ -28,6 +23,7 @@ import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
 import { dealtOut } from "./_shard_options.ts";
 import { tierText } from "./_tier_text.ts";
+import { type RawSizes, resolveSizes, SIZE_OPTIONS, sizeProblems } from "./_working_set_sizes.ts";
 
 const EXAMPLES = `
 Examples:
@@ -42,38 +38,9 @@ Examples:
     --ensure-working-set-coverage
 `;
 
-/** Tokens, or bytes of KV cache; which of them, only the unit says. */
-interface Size {
-  readonly tokens?: number;
-  readonly bytes?: number;
-}
-
-/** A working set: `60000`, `2M`, or `40GiB`. */
-function size() {
-  return v.pipe(
-    v.string(),
-    v.rawTransform(({ dataset, addIssue, NEVER }): Size => {
-      const text = dataset.value;
-      try {
-        const isBytes = /b\s*$/i.test(text);
-        const one = isBytes ? { bytes: parseBytes(text) } : { tokens: parseTokens(text) };
-        if ((one.bytes ?? one.tokens ?? 0) >= 1) return one;
-        addIssue({ message: "must be at least 1 token" });
-      } catch {
-        addIssue({ message: "write tokens (60000, 60k, 2M) or bytes of KV cache (40GiB, 512MB)" });
-      }
-      return NEVER;
-    }),
-  );
-}
-
 const OPTIONS = v.object({
   ...LOAD_OPTIONS,
-  minWorkingSetSize: v.optional(size()),
-  maxWorkingSetSize: v.optional(size()),
-  workingSetIncrements: v.optional(whole(1, 10_000)),
-  workingSetScale: oneOf("linear", "log"),
-  workingSetSizes: v.optional(v.array(size())),
+  ...SIZE_OPTIONS,
   reinitStrategy: oneOf("once", "per_working_set", "per_test"),
   fixedConcurrency: v.optional(whole(1)),
   ensureWorkingSetCoverage: v.optional(v.boolean(), false),
@@ -117,10 +84,10 @@ export function command(host: Host): Command {
 }
 
 async function workingSet(host: Host, raw: unknown): Promise<void> {
-  const checked = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawOptions));
+  const checked = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawSizes));
   const [options, shard] = dealtOut(host, checked);
   const config = { ...await configFrom(host, options), ...shard };
-  if (options.dryRun) return host.stdout.write(planText(config, options.kvBytesPerToken));
+  if (options.dryRun) return host.stdout.write(planText(config));
   await runToEnd(
     host,
     options,
@@ -160,10 +127,7 @@ async function view(
   };
 }
 
-/** Options as given: those that cannot be read are not missing. */
-type RawOptions = Readonly<Partial<Record<keyof Options, unknown>>>;
-
-function across(options: Readable<Options>, raw: RawOptions): string[] {
+function across(options: Readable<Options>, raw: RawSizes): string[] {
   const problems = [...loadProblems(options), ...sizeProblems(options, raw)];
   if (options.mode === "fixed" && options.fixedConcurrency === undefined) {
     problems.push("--mode fixed needs --fixed-concurrency");
@@ -177,76 +141,26 @@ function across(options: Readable<Options>, raw: RawOptions): string[] {
   return problems;
 }
 
-function sizeProblems(options: Readable<Options>, raw: RawOptions): string[] {
-  const { minWorkingSetSize: min, maxWorkingSetSize: max, workingSetSizes: sizes } = options;
-  const range = {
-    "--min-working-set-size": raw.minWorkingSetSize,
-    "--max-working-set-size": raw.maxWorkingSetSize,
-    "--working-set-increments": raw.workingSetIncrements,
-  };
-  const names = (isGiven: boolean) =>
-    Object.entries(range).filter(([, value]) => (value !== undefined) === isGiven)
-      .map(([name]) => name);
-  const given = names(true).join(", ");
-  const problems = byteProblems(options, [min ?? [], max ?? [], sizes ?? []].flat());
-  if (raw.workingSetSizes !== undefined) {
-    if (given !== "") problems.push(`--working-set-sizes and ${given} exclude each other`);
-    return problems;
-  }
-  for (const name of names(false)) problems.push(`${name} is required`);
-  const [least, most] = [min, max].map((one) => inTokens(one ?? {}, options.kvBytesPerToken));
-  if (least !== undefined && most !== undefined && least > most) {
-    problems.push("--min-working-set-size must be at most --max-working-set-size");
-  }
-  return problems;
-}
-
-function byteProblems({ kvBytesPerToken }: Readable<Options>, sizes: readonly Size[]): string[] {
-  if (sizes.every(({ bytes }) => bytes === undefined)) return [];
-  if (kvBytesPerToken === undefined) {
-    return ["a working set in bytes needs --kv-bytes-per-token"];
-  }
-  return sizes.some((one) => (inTokens(one, kvBytesPerToken) ?? 0) < 1)
-    ? ["a working set in bytes holds less than one token"]
-    : [];
-}
-
-function inTokens({ tokens, bytes }: Size, kvBytesPerToken: number | undefined) {
-  if (tokens !== undefined) return tokens;
-  return bytes === undefined || kvBytesPerToken === undefined
-    ? undefined
-    : Math.floor(bytes / kvBytesPerToken);
-}
-
-/** The working sets that were asked for, in tokens, ascending. */
-function sizesOf(options: Options): number[] {
-  const tokens = (one: Size | undefined) => inTokens(one ?? {}, options.kvBytesPerToken) ?? 0;
-  if (options.workingSetSizes !== undefined) return ascending(options.workingSetSizes.map(tokens));
-  return workingSetSizes({
-    minTokens: tokens(options.minWorkingSetSize),
-    maxTokens: tokens(options.maxWorkingSetSize),
-    count: options.workingSetIncrements ?? 1,
-    scale: options.workingSetScale,
-  });
-}
-
 async function configFrom(host: Host, options: Options): Promise<WorkingSetConfig> {
   const load = loadConfig(host, options, [options.fixedConcurrency ?? []].flat());
-  const workingSets = sizesOf(options);
+  const { workingSets, kv } = await resolveSizes(host, options);
   return {
     ...load,
     target: await targetFrom(host, options),
     // The sizes themselves, as in the Python suite: how they were asked for does not matter.
-    output: outputConfig(host, options, {
-      working_set_sizes: workingSets,
-      min_working_set_size: undefined,
-      max_working_set_size: undefined,
-      working_set_increments: undefined,
-      working_set_scale: undefined,
-      init_strategy: undefined,
-      random_working_set_selection: undefined,
-      access_order: load.accessOrder,
-    }),
+    output: {
+      ...outputConfig(host, options, {
+        working_set_sizes: workingSets,
+        min_working_set_size: undefined,
+        max_working_set_size: undefined,
+        working_set_increments: undefined,
+        working_set_scale: undefined,
+        init_strategy: undefined,
+        random_working_set_selection: undefined,
+        access_order: load.accessOrder,
+      }),
+      ...kv,
+    },
     contextSizes: ascending(options.contextSizes),
     workingSets,
     hitRates: ascending(options.cacheHitRates),
@@ -256,8 +170,8 @@ async function configFrom(host: Host, options: Options): Promise<WorkingSetConfi
 }
 
 /** What `--dry-run` prints. */
-function planText(config: WorkingSetConfig, kvBytesPerToken: number | undefined): string {
-  const { contextSizes, workingSets, hitRates } = config;
+function planText(config: WorkingSetConfig): string {
+  const { contextSizes, workingSets, hitRates, output } = config;
   const sweep = `${contextSizes.length} context sizes x ${workingSets.length} working sets x ` +
     `${hitRates.length} hit rates`;
   return sweepPlan(config, {
@@ -266,5 +180,5 @@ function planText(config: WorkingSetConfig, kvBytesPerToken: number | undefined)
     pools: contextSizes.flatMap((contextSizeTokens) =>
       workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
     ),
-  }, kvBytesPerToken);
+  }, output.kvBytesPerToken);
 }

@@ -47,8 +47,10 @@ export interface OutputConfig {
   readonly argv: readonly string[];
   /** Option names and values that change results; a change of one cannot be resumed. */
   readonly identity: Readonly<Record<string, unknown>>;
-  /** `--kv-bytes-per-token`: kept in `run.json`, for sizes in bytes. */
+  /** Of the served model, where it was told or looked for already: for sizes in bytes. */
   readonly kvBytesPerToken?: number;
+  /** @default {--kv-bytes-per-token} */
+  readonly kvBytesPerTokenSource?: string;
 }
 
 /** How the cells of a run ended. */

@@ -14,6 +14,7 @@ import type { CellContext } from "./cell.ts";
 import { coldNote, REUSED_START, startCold } from "./cold.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { DEFAULT_ERROR_HANDLING, type ErrorHandling } from "./error_handling.ts";
+import { type KvBytes, kvBytesOf } from "./kv_bytes.ts";
 import { collectWarnings, type RunListener } from "./listener.ts";
 import { clockNote, shardFacts } from "./pace.ts";
 import { DEFAULT_PROOF, type ProofConfig } from "./proof.ts";
@@ -79,10 +80,10 @@ export async function runExperiment(
     const cold = config.reuseCache
       ? REUSED_START
       : await startCold(session, proof.cold, crypto.randomUUID(), listener);
-    const shard = await shardOfRun(host, config, session, listener);
+    const more = await factsOfRun(host, config, session, listener);
     const about = () => {
       const base = runConfig(experiment, session!, output, listener.warnings, host);
-      return { ...base, ...shard, cold, notes: [...base.notes ?? [], coldNote(cold)] };
+      return { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
     };
     watch = watchSession(host, session, runDir, proof, listener);
     await runDir.writeRunJson(about());
@@ -123,6 +124,25 @@ function watchSession(
     intervalMs: metricsIntervalMs,
     onWarning: (text) => listener.warning(text),
   });
+}
+
+/** What takes a while to find out, for `run.json`. */
+async function factsOfRun(
+  host: Host,
+  config: ExperimentConfig,
+  session: Session,
+  listener: RunListener,
+): Promise<Pick<RunConfig, "shard"> & KvBytes> {
+  const kv = await kvOfRun(host, config.output, session);
+  return { ...kv, ...await shardOfRun(host, config, session, listener) };
+}
+
+/** As it was told, else from the config of the model, if that is on this machine. */
+async function kvOfRun(host: Host, output: OutputConfig, { facts }: Session): Promise<KvBytes> {
+  const { kvBytesPerToken, kvBytesPerTokenSource = "--kv-bytes-per-token" } = output;
+  if (kvBytesPerToken !== undefined) return { kvBytesPerToken, kvBytesPerTokenSource };
+  const { engine, model, modelRoot } = facts[0]!;
+  return await kvBytesOf(host, { engine, names: [modelRoot, model] }, false);
 }
 
 async function shardOfRun(

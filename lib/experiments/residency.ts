@@ -12,7 +12,7 @@ import { capacityTokensOf } from "./sent_requests.ts";
 export interface Residency {
   /** Tokens in the cache by the server's own gauges, whoever sent them. */
   readonly tokens?: number;
-  /** For people; absent where nothing is known. */
+  /** For people; absent where nothing is known to be missing. */
   readonly note?: string;
 }
 
@@ -23,11 +23,9 @@ export function residencyAfter(
 ): Residency {
   const tokens = watch.residentTokens();
   if (tokens !== undefined) {
-    return {
-      tokens,
-      note: `by the server's gauges ${formatCount(tokens)} tokens are resident, ` +
-        shareOf(tokens, workingSetTokens),
-    };
+    const note = `by the server's gauges ${formatCount(tokens)} tokens are resident, ` +
+      shareOf(tokens, workingSetTokens);
+    return { tokens, ...(tokens < workingSetTokens ? { note } : {}) };
   }
   const capacities = session.facts.map(capacityTokensOf);
   const capacity = capacities.reduce<number>((sum, one) => sum + (one ?? NaN), 0);
@@ -40,6 +38,5 @@ export function residencyAfter(
 }
 
 function shareOf(tokens: number, workingSetTokens: number): string {
-  const percent = Math.min(100, tokens / workingSetTokens * 100);
-  return `at most ${formatPercent(percent)} of the working set`;
+  return `at most ${formatPercent(tokens / workingSetTokens * 100)} of the working set`;
 }

@@ -44,9 +44,5 @@ export function runConfig(
     warnings,
     ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
     ...(facts.tiers === undefined ? {} : { tiers: facts.tiers }),
-    ...(output.kvBytesPerToken === undefined ? {} : {
-      kvBytesPerToken: output.kvBytesPerToken,
-      kvBytesPerTokenSource: "--kv-bytes-per-token",
-    }),
   };
 }

@@ -121,7 +121,6 @@ Deno.test("kvmark working-set names every problem of its options at once", async
       /--working-set-scale .*linear, log/,
       /--reinit-strategy .*once, per_working_set, per_test/,
       /--cache-hit-rates .*at most 100/,
-      /bytes needs --kv-bytes-per-token/,
       /--mode fixed needs --fixed-concurrency/,
       /contradicts --access-order zipf/,
       /--assessment-period is --ramp-duration here/,
