@@ -22,6 +22,12 @@ interface TableColumn {
 const COLUMNS: readonly TableColumn[] = [
   { title: "context", cell: (row) => formatCount(row.context_size) },
   { title: "set", cell: (row) => formatShort(row.working_set_size), where: "sets" },
+  {
+    title: "effective",
+    cell: (row) => formatShort(row.effective_working_set_size),
+    where: "sets",
+    wideOnly: true,
+  },
   { title: "rate", cell: (row) => formatPercent(row.cache_hit_rate) },
   { title: "achiev.", cell: (row) => formatPercent(row.achievable_hit_rate), wideOnly: true },
   { title: "observed", cell: (row) => formatPercent(row.observed_hit_rate) },

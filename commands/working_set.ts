@@ -180,5 +180,8 @@ function planText(config: WorkingSetConfig): string {
     pools: contextSizes.flatMap((contextSizeTokens) =>
       workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
     ),
-  }, output.kvBytesPerToken);
+  }, output.kvBytesPerToken) + (config.ensureCoverage ? COVERAGE_NOTE : "");
 }
+
+const COVERAGE_NOTE =
+  "coverage: a period goes on until its whole working set was sent, so the time is not bounded\n";

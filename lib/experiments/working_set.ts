@@ -70,7 +70,10 @@ export function workingSetSizes({ minTokens, maxTokens, count, scale }: SizeRang
   return [...new Set(sizes)];
 }
 
-/** The cells in the order in which they are run: each context size, each working set, each rate. */
+/**
+ * The cells in the order in which they are run: each context size, each working set, each rate from
+ * the highest down, since the unique text of a lower rate drives the warm prompts out.
+ */
 export function workingSetCells(
   config: Pick<
     WorkingSetConfig,
@@ -80,7 +83,7 @@ export function workingSetCells(
   const { contextSizes, workingSets, hitRates, reinitStrategy, ensureCoverage } = config;
   return contextSizes.flatMap((contextSizeTokens) =>
     workingSets.flatMap((workingSetTokens) =>
-      hitRates.map((hitRatePercent): SweepCell => {
+      hitRates.toSorted((a, b) => b - a).map((hitRatePercent): SweepCell => {
         const pool = `${contextSizeTokens}_${workingSetTokens}`;
         const minRequests = promptCount(workingSetTokens, contextSizeTokens);
         return {
