@@ -12,6 +12,7 @@ import type { PeriodOutcome } from "../record.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
 import { recordOf } from "./merge_records.ts";
 import { cellIdOf, type ShardRun } from "./merge_shards.ts";
+import { WHOLE_SHARE } from "./pace.ts";
 import { type CellLabels, type HitRateVerdict, phaseRow, summaryRow } from "./rows.ts";
 
 /** How a merged cell is judged: the settings of the run. */
@@ -49,9 +50,6 @@ interface MergedPeriod {
   readonly sending: number;
   readonly problems: readonly string[];
 }
-
-/** Less of the planned time in common than this is told. */
-const WHOLE_SHARE = 0.95;
 
 /** The cells that at least one shard has finished, in the order in which they were run. */
 export function cellsOf(shards: readonly ShardRun[]): string[] {

@@ -191,6 +191,20 @@ export async function waitForTurn(
   return { startAtMs: clock.nowMs() + startAtWallMs - nowWallMs, durationMs };
 }
 
+/** Less of the planned time than this is told, and measured again in a new round. */
+export const WHOLE_SHARE = 0.95;
+
+/** True if a shard came too late for a period, or for a part of it. */
+export function isPartial(
+  periods: readonly { readonly summary: { readonly windowMs: number } }[],
+  { periods: planned }: CellTimes,
+): boolean {
+  return planned.some(({ startAtWallMs, stopAtWallMs }, n) => {
+    const windowMs = periods[n]?.summary.windowMs ?? 0;
+    return windowMs < (stopAtWallMs - startAtWallMs) * WHOLE_SHARE;
+  });
+}
+
 /** A period in which this process sent nothing. */
 export function emptyOutcome(
   spec: { readonly cellId: string; readonly periodId: string; readonly concurrency: number },

@@ -5,8 +5,8 @@
  * A round is one timetable, named by its `--start-at`. A shard that is restarted in the middle has
  * to keep to it, though more cells are finished by then; so each shard writes its round down, and
  * looks there first, and then in the folders of the others. A new `--start-at` is a new round: a
- * cell that only some shards have is then measured by all of them again, because its load was not
- * whole.
+ * cell that only some shards have, or one of them only in part, is then measured by all of them
+ * again, because its load was not whole.
  *
  * @module
  */
@@ -22,7 +22,7 @@ export const ROUND_NAME = "round.json";
 export interface Round {
   /** In the order of the timetable. */
   readonly cells: readonly string[];
-  /** Finished cells of this shard that are measured again. */
+  /** Cells that are measured again where this shard has finished them, wholly or in part. */
   readonly redo: ReadonlySet<string>;
 }
 
@@ -51,7 +51,7 @@ export async function planRound(
     others.map((other) => finishedCells(files, shardDir(outputDir, other))),
   );
   const open = cells.filter((cell) => !own.has(cell) || each.some((one) => !one.has(cell)));
-  return { cells: open, redo: new Set(open.filter((cell) => own.has(cell))) };
+  return { cells: open, redo: new Set(open) };
 }
 
 /** Writes a round down, for this shard when it is restarted and for the others. */
@@ -86,7 +86,8 @@ async function finishedCells(files: Files, dir: string): Promise<ReadonlySet<str
   const text = await textOf(files, `${dir}/${PROGRESS_NAME}`);
   try {
     const commits = text === undefined ? [] : parseProgress(text)?.commits ?? [];
-    return new Set(commits.filter((one) => one.redo !== true).map((one) => one.cell));
+    const whole = commits.filter((one) => one.redo !== true && one.partial !== true);
+    return new Set(whole.map((one) => one.cell));
   } catch {
     return new Set();
   }

@@ -19,7 +19,10 @@ function configOf(index: number, startAtWallMs = START): ShardConfig {
   };
 }
 
-async function diskWith(finished: Readonly<Record<number, readonly string[]>>) {
+async function diskWith(
+  finished: Readonly<Record<number, readonly string[]>>,
+  flags: { readonly redo?: boolean; readonly partial?: boolean } = {},
+) {
   const { files } = memoryDisk();
   for (const [index, cells] of Object.entries(finished)) {
     const progress = progressText({
@@ -29,7 +32,7 @@ async function diskWith(finished: Readonly<Record<number, readonly string[]>>) {
       runSeed: "seed",
       attempt: 1,
       identity: {},
-      commits: cells.map((cell) => ({ cell, bytes: {} })),
+      commits: cells.map((cell) => ({ cell, bytes: {}, ...flags })),
     }, "2026-01-01T00:00:00Z");
     await files.writeText(`out/shard-${index}/progress.json`, progress);
   }
@@ -39,7 +42,7 @@ async function diskWith(finished: Readonly<Record<number, readonly string[]>>) {
 Deno.test("planRound() is all cells at first", async () => {
   const files = await diskWith({});
   const round = await planRound(files, configOf(0), CELLS, false);
-  assert.deepEqual(round, { cells: CELLS, redo: new Set() });
+  assert.deepEqual(round, { cells: CELLS, redo: new Set(CELLS) });
 });
 
 Deno.test("planRound() keeps cells that every shard has, and repeats those that only some have", async () => {
@@ -48,8 +51,18 @@ Deno.test("planRound() keeps cells that every shard has, and repeats those that 
     await planRound(files, configOf(0), CELLS, false),
     await planRound(files, configOf(1), CELLS, false),
   ];
-  assert.deepEqual(zero, { cells: ["1000_50", "1000_100"], redo: new Set(["1000_50"]) });
-  assert.deepEqual(one, { cells: ["1000_50", "1000_100"], redo: new Set() });
+  assert.deepEqual(zero, {
+    cells: ["1000_50", "1000_100"],
+    redo: new Set(["1000_50", "1000_100"]),
+  });
+  assert.deepEqual(one, zero, "all shards agree");
+});
+
+Deno.test("planRound() repeats cells that failed or that a shard has only in part", async () => {
+  for (const flags of [{ redo: true }, { partial: true }]) {
+    const files = await diskWith({ 0: CELLS, 1: CELLS }, flags);
+    assert.deepEqual((await planRound(files, configOf(1), CELLS, false)).cells, CELLS);
+  }
 });
 
 Deno.test("planRound() of a shard that is restarted is the round that it had, whatever is finished by now", async () => {

@@ -11,12 +11,13 @@ import { mean } from "../metrics/intervals.ts";
 import { effectiveWorkingSet, planPrompt, promptCount } from "../prompt/working_set.ts";
 import type { Host } from "../host.ts";
 import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
+import { requireRecompute } from "./alternation.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
 import type { LoadConfig, OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { cellProblem } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { CellPosition, RunListener } from "./listener.ts";
-import { describePace, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
+import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
 import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
 import type { Session, TargetConfig } from "./session.ts";
@@ -60,6 +61,11 @@ export async function runSweepExperiment(
   listener: RunListener,
   signals: Signals,
 ): Promise<RunResult> {
+  if (config.shard !== undefined && (config.proof?.cold ?? "salt") !== "salt") {
+    throw new KvmarkError("usage", "A shard cannot drop the caches that the others warm", {
+      hint: "drop them before the shards start; --cold salt is right for a shard",
+    });
+  }
   const pace = await planPace(host, config, cells, config.output.forceRestart);
   const judgement = { ...config, cores: host.cores };
   const frame = { ...config, judgement, ...(pace && { again: pace.round.redo }) };
@@ -80,7 +86,7 @@ export async function runSweep(
   pace?: Pace,
 ): Promise<RunEnd> {
   const { runDir, listener, session, errors, host: { clock }, drain } = context;
-  for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
+  requirePossible(session, config, cells);
   let warmed: { readonly key: string; readonly failed: number } | undefined;
   const peaks = new Map<string, number>();
   const missed: string[] = [];
@@ -115,7 +121,8 @@ export async function runSweep(
     const failedWarmUps = result.failedWarmUps + (warmed?.failed ?? 0);
     const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
     const problem = cellProblem(result.summary, errors);
-    await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined });
+    const partial = times !== undefined && isPartial(result.periods, times);
+    await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined, partial });
     listener.cellFinished?.(position, row);
     if (problem === undefined) continue;
     listener.warning(`${cell.cellId} failed: ${problem}; the same command runs it again`);
@@ -155,12 +162,23 @@ function planCell(
     warmEachPeriod: cell.warmKey === undefined,
     initConcurrency: config.initConcurrency,
     ...(minRequests === undefined ? {} : { minRequests }),
+    alternateRecompute: config.proof?.alternateRecompute === true,
   };
 }
 
 /** Shards do not all draw the same prompts. */
 function shardSuffix({ shard }: LoadConfig): string {
   return shard === undefined ? "" : `/shard ${shard.shard.index}`;
+}
+
+/** @throws {KvmarkError} `usage`, if the server cannot do what the cells need. */
+function requirePossible(
+  session: Session,
+  config: LoadConfig,
+  cells: readonly SweepCell[],
+): void {
+  for (const { contextSizeTokens } of cells) requireFits(session, config, contextSizeTokens);
+  if (config.proof?.alternateRecompute === true) requireRecompute(session.facts);
 }
 
 /** @throws {KvmarkError} `usage`, if the server takes no prompt of this size. */
@@ -219,6 +237,9 @@ function cellRow(
       `${plan.cellId}: the client may be the limit: ${summary.clientLimitedReasons[0]}`,
     );
   }
+  if (verdict.alternated?.note?.isWarning) {
+    listener.warning(`${plan.cellId}: ${verdict.alternated.note.text}`);
+  }
   const { maxTtftMs } = config.limits;
   return summaryRow(plan, summary, {
     model: session.model,
@@ -226,6 +247,7 @@ function cellRow(
     ttftMetric: config.ttftMetric,
     ...(maxTtftMs === undefined ? {} : { ttftLimitMs: maxTtftMs }),
     verdict,
+    ...(verdict.alternated === undefined ? {} : { alternated: verdict.alternated.ttft }),
     pool: poolFigures(session, plan, result),
   });
 }

@@ -9,6 +9,7 @@ import type { CellSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
 import type { ServerFacts } from "../server/facts.ts";
 import { type HitEvidence, type HitVerdict, judgeHitRate } from "../server/verdict.ts";
+import { type Alternated, alternatedOf } from "./alternation.ts";
 import type { CellContext, CellPlan } from "./cell.ts";
 import { capacityTokensOf } from "./sent_requests.ts";
 
@@ -31,42 +32,80 @@ export interface Measured {
 export interface CellVerdict extends HitVerdict {
   readonly theoreticalPercent?: number;
   readonly counterPercent?: number;
+  /** Of a cell that alternates loaded and recomputed requests. */
+  readonly alternated?: Alternated;
 }
 
-/** Judges a cell. Without a summary nothing can be checked. */
+/**
+ * Judges a cell. Without a summary nothing can be checked. What a shard sends is not all that the
+ * server gets: neither its counters nor a model of its cache say anything about the shard.
+ */
 export function judgeCell(
   context: VerdictContext,
-  plan: Pick<CellPlan, "contextSizeTokens" | "hitRatePercent" | "shape">,
+  plan: Pick<CellPlan, "contextSizeTokens" | "hitRatePercent" | "shape" | "part">,
   { outcomes, summary }: Measured,
   settings: VerdictSettings,
 ): CellVerdict {
   const { session, sent } = context;
   const facts = session.facts[0]!;
   const { plan: prompt } = plan.shape;
-  const theoreticalPercent = sent.theoreticalPercent(outcomes);
-  const counters = counterEvidence(context, outcomes);
+  const alternated = alternatedOf(outcomes);
+  // Counters and model are of all requests, and half of these were told otherwise.
+  const alone = plan.part === undefined && alternated === undefined;
+  const theoreticalPercent = alone ? sent.theoreticalPercent(outcomes) : undefined;
+  const counters = alone ? counterEvidence(context, outcomes) : {};
+  const rates = alternated?.loaded ?? {
+    achievablePercent: summary?.achievableHitRatePercent,
+    reportedPercent: summary?.observedHitRatePercent,
+  };
   const verdict = judgeHitRate({
     ...factsEvidence(facts),
     ...counters,
     ...timeEvidence(context, plan, { outcomes, ...(summary === undefined ? {} : { summary }) }),
     ...settings,
     nominalPercent: plan.hitRatePercent,
-    achievablePercent: summary?.achievableHitRatePercent ??
+    achievablePercent: rates.achievablePercent ??
       100 * prompt.achievableTokens / prompt.promptTokens,
     ...(theoreticalPercent === undefined ? {} : { theoreticalPercent }),
-    ...(summary?.observedHitRatePercent === undefined
-      ? {}
-      : { reportedPercent: summary.observedHitRatePercent }),
+    ...(rates.reportedPercent === undefined ? {} : { reportedPercent: rates.reportedPercent }),
     requests: summary?.succeeded ?? 0,
     promptTokens: prompt.promptTokens,
     overheadBeforeTokens: session.overhead.beforeTokens,
     ...cachedGrain(outcomes),
   });
+  const note = alternated?.note;
   return {
     ...verdict,
+    notes: note === undefined || note.isWarning ? verdict.notes : [...verdict.notes, note.text],
+    ...(alternated === undefined ? {} : { alternated }),
     ...(theoreticalPercent === undefined ? {} : { theoreticalPercent }),
     ...(counters.counterPercent === undefined ? {} : { counterPercent: counters.counterPercent }),
   };
+}
+
+/**
+ * Judges one request that was sent in a batch of its like, by its usage; the counters of the batch
+ * are the second witness.
+ */
+export function judgeRequest(
+  context: VerdictContext,
+  record: RequestRecord,
+  batch: PeriodOutcome,
+): HitVerdict {
+  const { session: { facts: [facts], overhead } } = context;
+  const promptTokens = record.usage?.promptTokens ?? record.plan.promptTokens;
+  const cached = record.usage?.cachedTokens;
+  return judgeHitRate({
+    ...factsEvidence(facts!),
+    ...counterEvidence(context, [batch]),
+    nominalPercent: record.labels.hitRatePercent,
+    achievablePercent: 100 * record.plan.achievableTokens / promptTokens,
+    ...(cached === undefined ? {} : { reportedPercent: 100 * cached / promptTokens }),
+    requests: 1,
+    promptTokens,
+    chunkTokens: 1,
+    overheadBeforeTokens: overhead.beforeTokens,
+  });
 }
 
 function factsEvidence(facts: ServerFacts) {

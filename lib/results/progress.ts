@@ -22,6 +22,8 @@ export interface Commit {
   readonly bytes: Readonly<Record<string, number>>;
   /** True if nothing succeeded in the cell: a resume takes its rows out and runs it again. */
   readonly redo?: boolean;
+  /** True if a shard came too late for a part of the cell: a new round measures it again. */
+  readonly partial?: boolean;
 }
 
 /** A run, as `progress.json` keeps it. */

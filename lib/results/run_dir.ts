@@ -72,6 +72,9 @@ export interface RunDirOptions {
   readonly nonce?: () => string;
 }
 
+/** How a cell is finished; see `Commit`. */
+export type FinishOptions = { readonly [Name in "redo" | "partial"]?: boolean };
+
 /** A results folder that is held by this process. */
 export interface RunDir {
   readonly dir: string;
@@ -108,9 +111,9 @@ export interface RunDir {
   appendServerMetrics(rows: readonly ServerMetricsRow[]): Promise<void>;
   /**
    * Everything that was appended so far becomes permanent, and the cell is finished. With `redo`
-   * only for this attempt: a resume takes its rows out and runs it again.
+   * only for this attempt: a resume takes its rows out and runs it again. `partial` is kept.
    */
-  finishCell(cellId: string, row?: SummaryRow, options?: { redo?: boolean }): Promise<void>;
+  finishCell(cellId: string, row?: SummaryRow, options?: FinishOptions): Promise<void>;
   writeRunJson(config: RunConfig): Promise<void>;
   /** Writes `run_command_{time}.sh`. @param argv The whole command line. Secrets are left out. */
   writeRunCommand(argv: readonly string[]): Promise<void>;
@@ -215,7 +218,8 @@ class OpenRunDir implements RunDir {
     return this.#append(`server_metrics_${this.timestamp}.csv`, SERVER_METRICS_COLUMNS, rows);
   }
 
-  finishCell(cellId: string, row?: SummaryRow, { redo = false } = {}): Promise<void> {
+  finishCell(cellId: string, row?: SummaryRow, options: FinishOptions = {}): Promise<void> {
+    const { redo = false, partial = false } = options;
     return this.#inOrder(async () => {
       const { journal, progress, rows } = this.#run();
       if (this.isFinished(cellId)) throw new Error(`Cell ${cellId} is finished already`);
@@ -223,7 +227,12 @@ class OpenRunDir implements RunDir {
         await journal.append(`summary_${progress.timestamp}.csv`, SUMMARY_COLUMNS, [row]);
       }
       await journal.flush();
-      const commit = { cell: cellId, bytes: journal.takeGrown(), ...(redo ? { redo } : {}) };
+      const commit = {
+        cell: cellId,
+        bytes: journal.takeGrown(),
+        ...(redo && { redo }),
+        ...(partial && { partial }),
+      };
       const commits = [...this.#commits, commit];
       try {
         await this.#lock.confirm();
