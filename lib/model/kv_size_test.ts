@@ -206,6 +206,51 @@ Deno.test("engines reserve blocks, windows and padding in their own ways", () =>
   assert.equal(at("llamacpp", 1000), layers * (768 + 1024));
 });
 
+/** Bytes per token of the groups that vLLM 0.26.0 itself makes of these layers, in bf16. */
+const VLLM_GROUPS = [
+  { full: 18, sliding: 18, kvHeads: 8, dim: 64, bytesPerToken: 73_728 },
+  { full: 10, sliding: 52, kvHeads: 16, dim: 128, bytesPerToken: 573_440 },
+  { full: 4, sliding: 22, kvHeads: 1, dim: 256, bytesPerToken: 28_672 },
+  { full: 21, sliding: 21, kvHeads: 8, dim: 256, bytesPerToken: 344_064 },
+  { full: 4, sliding: 16, kvHeads: 2, dim: 256, bytesPerToken: 40_960 },
+  { full: 13, sliding: 12, kvHeads: 8, dim: 64, bytesPerToken: 53_248 },
+] as const;
+
+Deno.test("vLLM's groups are those that vLLM makes", () => {
+  for (const { full, sliding, kvHeads, dim, bytesPerToken } of VLLM_GROUPS) {
+    const heads = { kind: "attention", kvHeads, keyDim: dim, valueDim: dim } as const;
+    const window = { kind: "sliding", tokens: 512 } as const;
+    const model = shapeOf([
+      { ...heads, layers: full },
+      { ...heads, layers: sliding, window },
+    ]);
+    const size = kvSize(model, { precision: "bf16", engine: "vllm" });
+    assert.equal(size.bytesPerToken, bytesPerToken, `${full} + ${sliding}`);
+  }
+});
+
+/** Bytes of one layer's state on one of 1, 2 and 8 GPUs, by vLLM 0.26.0's own functions. */
+const VLLM_STATES: Readonly<Record<string, readonly [number, number, number]>> = {
+  "Qwen/Qwen3-Next-80B-A3B-Instruct": [1_097_728, 548_864, 137_216],
+  "nvidia/Nemotron-H-8B-Base-8K": [2_158_592, 1_079_296, 269_824],
+  "ibm-granite/granite-4.0-h-small": [2_147_840, 1_074_688, 269_824],
+  "ai21labs/Jamba-v0.1": [311_296, 155_648, 38_912],
+  "moonshotai/Kimi-Linear-48B-A3B-Instruct": [2_170_880, 1_085_440, 271_360],
+  "LiquidAI/LFM2-1.2B": [8_192, 4_096, 1_024],
+  "MiniMaxAI/MiniMax-Text-01": [4_194_304, 2_097_152, 524_288],
+};
+
+Deno.test("states are as large as vLLM makes them, on any number of GPUs", () => {
+  for (const [id, expected] of Object.entries(VLLM_STATES)) {
+    const model = PUBLISHED_MODELS.find((one) => one.id === id)!;
+    const shape = readConfig(model.config, { source: id });
+    const perLayer = [1, 2, 8].map((tp) =>
+      kvSize(shape, { precision: "bf16", tp }).at(0).bytesPerGpu / shape.states[0]!.layers
+    );
+    assert.deepEqual(perLayer, expected, id);
+  }
+});
+
 Deno.test("vLLM gives attention the pages of the states beside it", () => {
   const model = PUBLISHED_MODELS.find(({ id }) => id.startsWith("Qwen/Qwen3-Next"))!;
   const size = kvSize(readConfig(model.config, { source: "test" }), {
