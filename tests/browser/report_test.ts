@@ -282,6 +282,41 @@ browserTest("writeReport() shows hostile text as text", async (browser, dir) => 
   }
 });
 
+browserTest("the policy of a page blocks a script that got into it", async (browser, dir) => {
+  let asked = 0;
+  const outside = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+    asked++;
+    return new Response();
+  });
+  const url = `http://127.0.0.1:${outside.addr.port}`;
+  const [name = ""] = await writeReport(diskFiles, { ...sampleCacheRateRun(), dir });
+  const html = await Deno.readTextFile(`${dir}/${name}`);
+  const injected = [
+    `<script>document.title = "owned"</script>`,
+    `<img src="data:," onerror="document.title = 'owned'">`,
+    `<a id="js" href="javascript:document.title='owned'">x</a>`,
+    `<script src="data:text/javascript,document.title='owned'"></script>`,
+    `<iframe srcdoc="<script>parent.document.title = 'owned'</script>"></iframe>`,
+    `<object data="data:text/html,<script>parent.document.title='owned'</script>"></object>`,
+    `<base href="${url}/"><link rel="stylesheet" href="${url}/x.css">`,
+    `<img src="${url}/x.png">`,
+  ].join("\n");
+  await Deno.writeTextFile(`${dir}/${name}`, html.replace(/<main/, `${injected}<main`));
+  const { page, troubles } = await open(browser, dir, name);
+  await page.locator("#js").click();
+  await page.locator("figure.graph .main-svg").first().waitFor();
+  assert.ok(!(await page.title()).startsWith("owned"), "an injected script ran");
+  // Each kind was refused, by name; the page itself still works.
+  const refused = troubles.filter((line) => /Content Security Policy/.test(line)).join("\n");
+  for (
+    const directive of ["script-src", "frame-src|default-src", "base-uri", "img-src", "style-src"]
+  ) {
+    assert.match(refused, new RegExp(directive));
+  }
+  await outside.shutdown();
+  assert.equal(asked, 0, "the page spoke to a server");
+});
+
 browserTest("hovers show hostile text as text", async (browser, dir) => {
   const run = { ...sampleCacheRateRun({ hostileText: HOSTILE, requests: 30 }), dir };
   await writeReport(diskFiles, run);
