@@ -9,6 +9,7 @@ import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent, formatShort } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
 import { numberParameter, type RunRows } from "./points.ts";
+import { tierMapFinding } from "./tier_map_tables.ts";
 import { assuranceOf, warningsOf } from "./warnings.ts";
 
 /** Whether the hit rates were the intended ones. */
@@ -49,7 +50,7 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
       none: "no finished cell",
     }[verdict],
     headline: headline(run, verdict, gains),
-    evidence: evidence(run, verdicts),
+    evidence: [...tierMapFinding(run), ...evidence(run, verdicts)],
     gains,
     limits: [...limitsOf(run.summary), ...ceilingOf(run)],
     warnings: warningsOf(run),
@@ -87,7 +88,7 @@ function verdictsOf(run: RunData): CellVerdict[] {
   if (run.kind !== "single-prompt") {
     return run.summary.map((row) => ({
       where: cellText(row),
-      verdict: row.hit_rate_verdict ?? "unchecked",
+      verdict: isOutgrown(run, row) ? "outgrown" : row.hit_rate_verdict ?? "unchecked",
       cause: row.hit_rate_cause,
       nominal: row.cache_hit_rate ?? 0,
       observed: row.observed_hit_rate,
@@ -121,7 +122,15 @@ function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
   if (verdicts.some((one) => one.verdict === "differs")) return "differs";
   const hits = verdicts.filter((one) => one.nominal > 0);
   const judged = hits.length > 0 ? hits : verdicts;
-  return judged.every((one) => one.verdict === "confirmed") ? "confirmed" : "unchecked";
+  const isExplained = (one: CellVerdict) =>
+    one.verdict === "confirmed" || one.verdict === "outgrown";
+  return judged.every(isExplained) ? "confirmed" : "unchecked";
+}
+
+/** Fewer hits because the cache is too small: that is what a working-set run is after. */
+function isOutgrown(run: RunData, row: SummaryRow): boolean {
+  return run.kind === "working-set" && row.hit_rate_verdict === "differs" &&
+    row.hit_rate_cause_code === "eviction";
 }
 
 function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): string {
@@ -204,6 +213,16 @@ function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
     lines.push(
       `${ofAll(count("confirmed"), verdicts.length, unit)} confirmed: the cached tokens that the` +
         ` server reported are those that the prompts allow` + worstGap(verdicts) + ".",
+    );
+  }
+  const outgrown = verdicts.filter((one) => one.verdict === "outgrown");
+  for (const one of outgrown.slice(0, 1)) {
+    lines.push(
+      `${ofAll(outgrown.length, verdicts.length, unit)} outgrow the cache, from this one on: ` +
+        `${one.where}, ${formatPercent(one.observed)} observed of ${
+          formatPercent(one.achievable)
+        }` +
+        ` possible (${unpointed(one.cause ?? "")}).`,
     );
   }
   const differing = verdicts.filter((one) => one.verdict === "differs");

@@ -87,6 +87,23 @@ Deno.test("findingsOf() puts differing hit rates before any ratio", () => {
   );
 });
 
+Deno.test("findingsOf() takes a working set that outgrows the cache for the finding that it is", () => {
+  const outgrown = (code: string) =>
+    findings(withRows(sampleWorkingSetRun(), (row) => ({
+      ...row,
+      hit_rate_verdict: (row.working_set_size ?? 0) > 1e6 ? "differs" : "confirmed",
+      hit_rate_cause: "too large.",
+      hit_rate_cause_code: code,
+    })));
+  const found = outgrown("eviction");
+  assert.equal(found.verdict, "confirmed");
+  assert.match(
+    found.evidence.join("\n"),
+    /cells outgrow the cache, from this one on: .*too large\)/,
+  );
+  assert.equal(outgrown("caching-off").verdict, "differs");
+});
+
 Deno.test("findingsOf() calls a flat server flat", () => {
   const run = withRows(sampleCacheRateRun({ contexts: [8000] }), (row) => ({
     ...row,
