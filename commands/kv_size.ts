@@ -21,6 +21,7 @@ import {
   type Precision,
   PRECISIONS,
 } from "../lib/model/precision.ts";
+import type { ModelShape } from "../lib/model/shape.ts";
 import { findModel, type FoundModel, type ModelOptions } from "../lib/model/source.ts";
 import { kvSizePage } from "../lib/report/kv_size_page.ts";
 import { type ServedKv, servedKv } from "../lib/server/served_kv.ts";
@@ -161,7 +162,7 @@ async function run(host: Host, model: string | undefined, raw: unknown): Promise
     size,
     lengths,
     tiers: tierCapacities(size, tierSizes(options), lengths),
-    notes,
+    notes: [...notes, ...withoutEffect(options, found.shape)],
   });
   if (options.html !== undefined) {
     const longestTokens = Math.max(found.shape.maxPositions ?? 0, ...lengths);
@@ -169,6 +170,19 @@ async function run(host: Host, model: string | undefined, raw: unknown): Promise
     await write(host, options.html, await kvSizePage(page));
   }
   host.stdout.write(options.json ? `${JSON.stringify(report)}\n` : kvSizeText(report));
+}
+
+/** Options that this model has no use for. */
+function withoutEffect(options: Options, shape: ModelShape): string[] {
+  const cross = shape.caches.some((cache) => cache.kind === "cross");
+  return [
+    ...(options.mtp && shape.mtpCaches.length === 0
+      ? ["--mtp has no effect: the config has no layers of multi-token prediction."]
+      : []),
+    ...(options.encoderTokens !== undefined && !cross
+      ? ["--encoder-tokens has no effect: the model has no cross-attention."]
+      : []),
+  ];
 }
 
 function tierSizes({ hbm, weights, dram, ssd }: Options) {

@@ -57,7 +57,6 @@ export async function findLocalModel(
 }
 
 async function localModel(name: string, options: ModelOptions): Promise<FoundModel | undefined> {
-  const { files } = options;
   const info = await stat(options, name);
   if (info === undefined) return undefined;
   if (!info.isDirectory) {
@@ -65,14 +64,23 @@ async function localModel(name: string, options: ModelOptions): Promise<FoundMod
       ? await ggufModel(name, options)
       : await configModel(name, `config ${name}`, options);
   }
-  if (await files.stat(`${name}/${CONFIG}`) !== undefined) {
-    return await configModel(`${name}/${CONFIG}`, `${CONFIG} in ${name}`, options);
-  }
-  const gguf = (await files.list(name)).find((file) => /\.gguf$/i.test(file));
-  if (gguf !== undefined) return await ggufModel(`${name}/${gguf}`, options);
+  const found = await folderModel(name, `${CONFIG} in ${name}`, options);
+  if (found !== undefined) return found;
   throw new KvmarkError("usage", `The folder ${name} has no ${CONFIG} and no .gguf file`, {
     hint: "give the folder of a Hugging Face model, its config.json, or a .gguf file",
   });
+}
+
+/** A folder's config, else its first GGUF file that is a language model. */
+async function folderModel(
+  dir: string,
+  source: string,
+  options: ModelOptions,
+): Promise<FoundModel | undefined> {
+  const names = await options.files.list(dir);
+  if (names.includes(CONFIG)) return await configModel(`${dir}/${CONFIG}`, source, options);
+  const gguf = names.find((name) => /\.gguf$/i.test(name) && !/^mmproj/i.test(name));
+  return gguf === undefined ? undefined : await ggufModel(`${dir}/${gguf}`, options);
 }
 
 async function stat(options: ModelOptions, path: string) {
@@ -93,9 +101,8 @@ function unreadable(path: string, error: unknown): KvmarkError {
 async function cachedModel(id: string, options: ModelOptions): Promise<FoundModel | undefined> {
   if (!isHubId(id)) return undefined;
   for (const dir of await cachedSnapshots(id, options)) {
-    const path = `${dir}/${CONFIG}`;
-    if (await options.files.stat(path) === undefined) continue;
-    return await configModel(path, `${CONFIG} of ${id} (Hugging Face cache)`, options);
+    const found = await folderModel(dir, `${CONFIG} of ${id} (Hugging Face cache)`, options);
+    if (found !== undefined) return found;
   }
   return undefined;
 }

@@ -47,7 +47,8 @@ Deno.test("kvmark kv-size prints one object with all that the text shows, and a 
 Deno.test("kvmark kv-size keeps the defaults of the Python tool", async () => {
   await withTempDir(async (dir) => {
     await Deno.writeTextFile(`${dir}/config.json`, JSON.stringify(LLAMA_70B));
-    const { code, stdout } = await kvmark(["kv-size", `${dir}/config.json`, "--json"]);
+    const args = ["kv-size", `${dir}/config.json`, "--json", "--mtp", "--encoder-tokens", "10"];
+    const { code, stdout } = await kvmark(args);
     assert.equal(code, 0);
     const report = JSON.parse(stdout);
     assert.equal(report.precision, "fp8");
@@ -55,6 +56,7 @@ Deno.test("kvmark kv-size keeps the defaults of the Python tool", async () => {
     const tokens = report.lengths.map((one: { tokens: number }) => one.tokens);
     assert.deepEqual(tokens, [1, 1000, 10_000, 100_000]);
     assert.match(report.notes.join(" "), /--precision bf16/);
+    assert.match(report.notes.join(" "), /--mtp has no effect.* --encoder-tokens has no effect/);
   });
 });
 
