@@ -68,7 +68,7 @@ export function command(host: Host): Command {
     .option("--working-set-sizes <size...>", "the sizes themselves, instead of the three above")
     .option(
       "--ensure-working-set-coverage",
-      "each period sends every prompt, however long it takes",
+      "each period sends a whole working set (cyclic: every prompt), however long it takes",
     )
     .option(
       "--reinit-strategy <name>",
