@@ -20,13 +20,14 @@ import {
   tokens,
   whole,
 } from "./_options.ts";
-import { proofConfig } from "./_proof_options.ts";
+import { addAlternation, ALTERNATION_OPTIONS, proofConfig } from "./_proof_options.ts";
 import { addRunOptions, errorHandling, RUN_OPTIONS, runProblems } from "./_run_options.ts";
 import { addShardOptions, SHARD_OPTIONS } from "./_shard_options.ts";
 
 /** Checks of the options of {@linkcode addLoadOptions}, and of those of every run. */
 export const LOAD_OPTIONS = {
   ...RUN_OPTIONS,
+  ...ALTERNATION_OPTIONS,
   contextSizes: v.array(tokens(16)),
   cacheHitRates: v.array(whole(0, 100)),
   mode: modeOption(),
@@ -81,6 +82,7 @@ export function addLoadOptions(command: Command<any, any, any>, defaults: SweepD
     .option("--chunk-size <tokens>", "the shared part is rounded down to a multiple of it", "256")
     .option("--strict-time-window", "count only requests that start and end inside the period");
   addShardOptions(command);
+  addAlternation(command);
   addRunOptions(command, defaults.outputDir);
 }
 

@@ -14,6 +14,10 @@ import { duration, oneOf } from "./_options.ts";
 export const PROOF_OPTIONS = {
   cold: oneOf(...COLD_MODES),
   metricsInterval: duration(0),
+};
+
+/** Checks of {@linkcode addAlternation}. */
+export const ALTERNATION_OPTIONS = {
   alternateRecompute: v.optional(v.boolean(), false),
 };
 
@@ -28,8 +32,13 @@ export function addProofOptions(command: Command<any, any, any>): void {
       "salt: all text is new; reset: drop the caches; require: or stop",
       "salt",
     )
-    .option("--metrics-interval <s>", "between reads of the server's metrics; 0: none", "5")
-    .option("--alternate-recompute", "every second request must not load from the cache (A/B)");
+    .option("--metrics-interval <s>", "between reads of the server's metrics; 0: none", "5");
+}
+
+/** Adds the option of experiments with a working set; {@linkcode ALTERNATION_OPTIONS} checks it. */
+// deno-lint-ignore no-explicit-any
+export function addAlternation(command: Command<any, any, any>): void {
+  command.option("--alternate-recompute", "tell the server not to load every second request (A/B)");
 }
 
 /** Problems with other options. */
@@ -46,7 +55,9 @@ export function proofProblems(
 
 /** How the run proves what it measures. */
 export function proofConfig(
-  { cold, metricsInterval: metricsIntervalMs, alternateRecompute }: ProofOptions,
+  { cold, metricsInterval: metricsIntervalMs, alternateRecompute = false }: ProofOptions & {
+    readonly alternateRecompute?: boolean;
+  },
 ): ProofConfig {
   return { cold, metricsIntervalMs, alternateRecompute };
 }

@@ -24,6 +24,7 @@ import {
   tokens,
   whole,
 } from "./_options.ts";
+import { proofConfig } from "./_proof_options.ts";
 import {
   addRunOptions,
   errorHandling,
@@ -131,6 +132,7 @@ async function configFrom(host: Host, options: Options): Promise<SinglePromptCon
     workers: options.workers ?? defaultWorkers(host),
     ...(seed === undefined ? {} : { seed }),
     errors: errorHandling(options),
+    proof: proofConfig(options),
   };
 }
 

@@ -32,6 +32,8 @@ export interface RequestLabels {
   readonly workingSetTokens?: number;
   /** Index of the working-set prompt whose prefix is shared; absent for an all-unique prompt. */
   readonly promptIndex?: number;
+  /** True if the server was told to compute the prompt, not to load it (A/B). */
+  readonly recompute?: boolean;
 }
 
 /** What the prompt was built to be, in tokens as the server counts them (template included). */

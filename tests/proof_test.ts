@@ -217,3 +217,36 @@ Deno.test("--cold reset without proof measures on new text, and says that it is 
   assert.match(run.stderr, /warning: cold: no proved reset/);
   assert.deepEqual([run.cold?.by, run.cold?.proved], ["salt", false]);
 });
+
+Deno.test("--alternate-recompute measures loading against computing on one server", async () => {
+  // HBM holds 3 of 8 prompts, so the shared halves come from DRAM.
+  const tiers = { hbmTokens: 2048, maxModelTokens: 2048, dramTokens: 64_000 };
+  const slow = { prefillTokensPerSec: 20_000, dramReadTokensPerSec: 1_000_000, dramLatencyMs: 0 };
+  const run = await against({ ...tiers, ...slow }, ["--alternate-recompute"]);
+  const row = only(run);
+  assert.equal(row["hit_rate_verdict"], "confirmed", row["hit_rate_cause"]);
+  assert.match(run.stderr, /Loaded requests reused 50 %, recomputed ones 0 %/);
+  const cached = (recompute: string) =>
+    new Set(
+      run.details.filter((one) => one["recompute"] === recompute)
+        .map((one) => one["reported_cached_tokens"]),
+    );
+  assert.deepEqual([...cached("")], ["256"]);
+  assert.deepEqual([...cached("yes")], ["0"]);
+  const [loaded, computed] = ["loaded", "recomputed"].map((name) =>
+    Number(row[`median_ttft_${name}`])
+  );
+  assert.ok(loaded! > 0 && computed! > loaded!, `${loaded} ${computed}`);
+});
+
+Deno.test("--alternate-recompute is refused where a server cannot be told", async () => {
+  await using standIn = startStandIn({
+    models: modelList("m", "someone"),
+    blockTokens: 16,
+    cachedTokens: "always",
+    usage: "asked",
+  });
+  const run = await cacheRate(standIn.url, ["--alternate-recompute"]);
+  assert.equal(run.code, 2);
+  assert.deepEqual(run.details, []);
+});

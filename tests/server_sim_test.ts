@@ -63,7 +63,7 @@ Deno.test("probeServer() finds all that the simulator can do", async () => {
       prefixCaching: "yes",
       cachedTokens: "yes",
       cacheSalt: "yes",
-      recompute: "no",
+      recompute: "yes",
       tokenize: "yes",
       tokenIds: "yes",
       ignoreEos: "yes",

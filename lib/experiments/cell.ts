@@ -13,6 +13,7 @@ import { type AccessOrder, accessOrder, type PromptShape } from "../prompt/worki
 import { randomStream, seedFor } from "../random.ts";
 import type { InferenceRequest, PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
 import type { RunDir } from "../results/run_dir.ts";
+import { alternation, type Turn } from "./alternation.ts";
 import type { ErrorHandling } from "./error_handling.ts";
 import type { RunListener } from "./listener.ts";
 import { emptyOutcome, ownConcurrency, type ShardPart, waitForTurn, waitUntil } from "./pace.ts";
@@ -60,6 +61,8 @@ export interface CellPlan extends CellLabels {
   readonly initConcurrency: number;
   /** Requests that each period sends at least. */
   readonly minRequests?: number;
+  /** Every second request that shares a beginning is told not to load it. */
+  readonly alternateRecompute?: boolean;
   /** What of the cell this process does; all of it if absent. */
   readonly part?: ShardPart;
 }
@@ -80,6 +83,7 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
   const prompts = plan.part?.measured ?? wholeSlice(plan.promptCount);
   const choose = accessOrder(plan.accessOrder, prompts.count, stream);
   const order = promptOrder(() => prompts.at(choose()));
+  const recompute = alternation(plan.alternateRecompute === true, prompts.count);
   // Only the end tells which periods were at the peak, so their rows wait for it.
   const decisions = new Map<RunPeriod, Decision>();
   let failedWarmUps = 0;
@@ -94,7 +98,7 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
         await waitUntil(host.clock, slot?.warmUpAtWallMs, context.drain);
         failedWarmUps += (await warmUp(context, plan)).failed;
       }
-      return await measure(context, plan, planned, order, slot);
+      return await measure(context, plan, planned, { order, recompute, slot });
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
     async onFinish(period, next) {
@@ -114,6 +118,13 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
     failedWarmUps,
     ...(outcomes.length === 0 ? {} : { summary: summariseCell(outcomes, judgement) }),
   };
+}
+
+/** What is chosen request by request. */
+interface Choices {
+  readonly order: PromptOrder;
+  readonly recompute: () => Turn;
+  readonly slot: TimedPeriod | undefined;
 }
 
 /** Which prompt is next. */
@@ -149,8 +160,7 @@ async function measure(
   context: CellContext,
   plan: CellPlan,
   planned: PlannedPeriod,
-  order: PromptOrder,
-  slot: TimedPeriod | undefined,
+  { order, recompute, slot }: Choices,
 ): Promise<PeriodOutcome> {
   const { requests, listener, errors, host: { clock }, drain } = context;
   const { periodId } = planned;
@@ -169,7 +179,7 @@ async function measure(
     const labels = labelsOf(plan, periodId, concurrency, "measure");
     return requests.measure(
       plan.shape,
-      shares ? { ...labels, promptIndex: order.next() } : labels,
+      shares ? { ...labels, promptIndex: order.next(), ...recompute() } : labels,
       plan.outputTokens,
     );
   };

@@ -57,7 +57,7 @@ export async function startCold(
   evidence.push(...unseen.evidence);
   if (mode === "require" && !unseen.proved) throw notCold(session, evidence);
   if (mode === "require") {
-    listener.note("cold: no proved reset; the run's text is new, and a canary shows it");
+    listener.note("cold: no proved reset; all text of the run is new, which is proved");
   }
   return { asked: mode, by: "salt", proved: unseen.proved, evidence };
 }

@@ -12,7 +12,7 @@ export interface ProofConfig {
   readonly cold: ColdMode;
   /** `--metrics-interval`: between two scrapes within a period; 0 reads no metrics. */
   readonly metricsIntervalMs: number;
-  /** `--alternate-recompute`: every second request that could reuse the cache must not load. */
+  /** `--alternate-recompute`: every second request that shares a beginning must not load it. */
   readonly alternateRecompute: boolean;
 }
 

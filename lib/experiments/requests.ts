@@ -8,6 +8,7 @@ import { encodeBody, type Prompt, routeUrl } from "../client/openai.ts";
 import { renderBytes, renderExactText, renderIds, type Segment } from "../prompt/generator.ts";
 import { promptSegments, type PromptShape, workingSetSegments } from "../prompt/working_set.ts";
 import type { InferenceRequest, PromptPlan, RequestLabels } from "../record.ts";
+import { recomputeOf } from "../server/recompute.ts";
 import type { Session } from "./session.ts";
 
 /** What the text of a run's prompts depends on. */
@@ -49,13 +50,17 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
     const endpoint = pinnedBy ?? endpointOf(session, labels.promptIndex, number);
     const target = session.targets[endpoint % session.targets.length]!;
     const maxOutputTokens = outputTokens;
+    const recompute = labels.recompute === true ? recomputeOf(session.facts[0]!.engine) : undefined;
+    const asked = recompute === undefined
+      ? target
+      : { ...target, extraBody: { ...target.extraBody, ...recompute.fields } };
     return {
       requestId: `${seeds.idPrefix}${labels.periodId}_r${number}`,
       labels,
-      plan,
+      plan: recompute?.skips === "everything" ? { ...plan, achievableTokens: 0 } : plan,
       api: target.api,
       url: routeUrl(target),
-      body: encodeBody(target, promptOf(session, segments), maxOutputTokens),
+      body: encodeBody(asked, promptOf(session, segments), maxOutputTokens),
       maxOutputTokens,
       timeoutMs: session.config.timeoutMs,
     };

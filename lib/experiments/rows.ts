@@ -77,6 +77,7 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     http_status: record.status,
     error_kind: record.failure?.kind,
     error: oneLine(record.failure?.message),
+    recompute: yes(labels.recompute),
     ramp_in: yes(record.rampIn),
     worker: record.worker,
     endpoint: baseUrl(record.url),
@@ -139,6 +140,12 @@ export function phaseRow(
   return filled(draft);
 }
 
+/** Median TTFT of the requests that were loaded, and of those that were recomputed. */
+export interface AlternatedTtft {
+  readonly loadedMs?: number;
+  readonly recomputedMs?: number;
+}
+
 /** What {@linkcode summaryRow} cannot take from the summary itself. */
 export interface SummaryExtras {
   readonly model: string;
@@ -146,6 +153,8 @@ export interface SummaryExtras {
   readonly ttftLimitMs?: number;
   readonly ttftMetric?: string;
   readonly verdict?: HitRateVerdict;
+  /** Of a run that alternates loaded and recomputed requests. */
+  readonly alternated?: AlternatedTtft;
   readonly pool?: PoolFigures;
 }
 
@@ -172,6 +181,8 @@ export function summaryRow(
     hit_rate_verdict: extras.verdict?.verdict,
     hit_rate_cause: extras.verdict?.cause,
     hit_rate_cause_code: extras.verdict?.causeCode,
+    median_ttft_loaded: seconds(extras.alternated?.loadedMs),
+    median_ttft_recomputed: seconds(extras.alternated?.recomputedMs),
     peak_reason: extras.peakReason,
     ttft_limit: seconds(extras.ttftLimitMs),
     ttft_metric: extras.ttftMetric,

@@ -13,16 +13,18 @@ import type { PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
 import { coldAndCached } from "../report/cold_and_cached.ts";
 import { readRun } from "../results/read.ts";
 import type { SinglePromptRow, SummaryRow } from "../results/schema.ts";
-import { type HitVerdict, judgeHitRate } from "../server/verdict.ts";
+import type { HitVerdict } from "../server/verdict.ts";
 import { formatCount, formatMs, formatShort } from "../units.ts";
 import type { CellContext } from "./cell.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { cellProblem, type ErrorHandling } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { RunListener } from "./listener.ts";
+import type { ProofConfig } from "./proof.ts";
 import { singlePromptRow } from "./rows.ts";
 import { sendPeriod } from "./sending.ts";
 import type { Session, TargetConfig } from "./session.ts";
+import { judgeRequest } from "./verdict.ts";
 
 /** Settings of {@linkcode runSinglePrompt}. */
 export interface SinglePromptConfig {
@@ -40,6 +42,7 @@ export interface SinglePromptConfig {
   readonly workers: number;
   readonly seed?: string;
   readonly errors?: ErrorHandling;
+  readonly proof?: ProofConfig;
 }
 
 /** The sizes of the Python suite: `min`, 2 `min`, 4 `min`, … as far as `max`. */
@@ -246,12 +249,12 @@ class SizeRun {
     );
   }
 
-  async #keep({ records }: PeriodOutcome, iteration: number, promptType: string): Promise<void> {
-    const { host, runDir, session } = this.#context;
+  async #keep(outcome: PeriodOutcome, iteration: number, promptType: string): Promise<void> {
+    const { host, runDir } = this.#context;
     const wallOffsetMs = host.clock.wallMs() - host.clock.nowMs();
-    const rows = records.map((record) => {
+    const rows = outcome.records.map((record) => {
       this.counts[isAnswered(record) ? "succeeded" : "failed"]++;
-      const verdict = isAnswered(record) ? judgeRequest(session, record) : undefined;
+      const verdict = isAnswered(record) ? judgeRequest(this.#context, record, outcome) : undefined;
       if (verdict?.verdict === "differs") this.#warn(record, promptType, verdict);
       return singlePromptRow(record, {
         wallOffsetMs,
@@ -284,30 +287,6 @@ function shapeOf(
     chunkTokens: 1,
     ...(blockTokens === undefined ? {} : { blockTokens }),
     overhead,
-  });
-}
-
-/** Was this one prompt as cold, or as cached, as it was meant to be? */
-function judgeRequest({ facts: [first], overhead }: Session, record: RequestRecord): HitVerdict {
-  const facts = first!;
-  const { prefixCaching, cachedTokens } = facts.capabilities;
-  const promptTokens = record.usage?.promptTokens ?? record.plan.promptTokens;
-  const cached = record.usage?.cachedTokens;
-  return judgeHitRate({
-    nominalPercent: record.labels.hitRatePercent,
-    achievablePercent: 100 * record.plan.achievableTokens / promptTokens,
-    ...(cached === undefined ? {} : { reportedPercent: 100 * cached / promptTokens }),
-    requests: 1,
-    promptTokens,
-    ...(facts.blockTokens === undefined ? {} : { blockTokens: facts.blockTokens }),
-    chunkTokens: 1,
-    overheadBeforeTokens: overhead.beforeTokens,
-    engine: facts.engine,
-    ...(facts.engineVersion === undefined ? {} : { engineVersion: facts.engineVersion }),
-    prefixCaching: prefixCaching.state,
-    cachedTokens: cachedTokens.state,
-    ...(cachedTokens.enable === undefined ? {} : { enableCachedTokens: cachedTokens.enable }),
-    cachedTokensDisproved: facts.cachedTokensDisproved,
   });
 }
 

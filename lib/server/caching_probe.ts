@@ -209,6 +209,9 @@ async function recomputeCapability(
   if (context.engine === "llamacpp" && repeat.refused === undefined) {
     return await probeCachePrompt(context, repeat, context.streamUsage);
   }
+  if (context.engine === "kvmark-sim") {
+    return yes("kv_transfer_params.max_load_tokens: 0 skips its tiers below HBM");
+  }
   return context.engine === "vllm"
     ? unknown(
       "kv_transfer_params.max_load_tokens: 0 skips offload tiers, from vLLM of September 2026",

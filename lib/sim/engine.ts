@@ -39,6 +39,8 @@ export interface EngineRequest {
   /** Tokens of the prompt after its last full block. */
   readonly lastTokens: readonly number[];
   readonly useCache: boolean;
+  /** False: what only the tiers below HBM hold is computed again. @default {true} */
+  readonly loadsLowerTiers?: boolean;
   readonly outputTokens: number;
   readonly arrivedAtMs: number;
   /** The n-th generated token, from 0. */
@@ -246,6 +248,7 @@ export class Engine {
       const lease = running >= this.#settings.maxBatch ? undefined : this.#cache.acquire({
         keys: sequence.keys,
         tokens: lengthOf(sequence),
+        loadsLowerTiers: sequence.request.loadsLowerTiers ?? true,
       });
       if (lease === undefined) {
         this.#blocked = true;

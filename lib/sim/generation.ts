@@ -41,6 +41,8 @@ export interface Generation {
   readonly stream: boolean;
   readonly includeUsage: boolean;
   readonly cacheSalt?: string;
+  /** False with `kv_transfer_params: {max_load_tokens: 0}`: nothing is taken from below HBM. */
+  readonly loadsLowerTiers: boolean;
 }
 
 type Body = Readonly<Record<string, unknown>>;
@@ -94,6 +96,7 @@ export function parseGeneration(
     stream: body.stream === true,
     includeUsage: options?.include_usage === true,
     ...(typeof body.cache_salt === "string" ? { cacheSalt: body.cache_salt } : {}),
+    loadsLowerTiers: (body.kv_transfer_params as Body | null | undefined)?.max_load_tokens !== 0,
   };
 }
 

@@ -190,6 +190,7 @@ export class Inference {
       blockKeys: useCache ? keys : [],
       lastTokens,
       useCache,
+      loadsLowerTiers: generation.loadsLowerTiers,
       outputTokens: generation.outputTokens,
       arrivedAtMs: arrival.receivedAtMs,
       outputToken: outputStream(generation, promptHash),

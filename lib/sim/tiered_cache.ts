@@ -64,6 +64,8 @@ export interface LeaseRequest {
   readonly keys: readonly number[];
   /** Tokens that need a place at once: the prompt, or the prompt and what was generated. */
   readonly tokens: number;
+  /** False: blocks below HBM are no hits. @default {true} */
+  readonly loadsLowerTiers?: boolean;
 }
 
 /** The cache. See the module's text for its rules. */
@@ -200,7 +202,7 @@ export class TieredCache {
   }
 
   #findHits(
-    { keys, tokens }: LeaseRequest,
+    { keys, tokens, loadsLowerTiers = true }: LeaseRequest,
   ): { key: number; tier: TierName; block: Block | undefined }[] {
     const limit = Math.min(keys.length, Math.floor((tokens - 1) / this.settings.blockTokens));
     const hits = [];
@@ -209,7 +211,9 @@ export class TieredCache {
       const block = this.#registered.get(key);
       const tier = block !== undefined
         ? "hbm"
-        : this.#lower.find((entry) => entry.tier.has(key))?.name;
+        : loadsLowerTiers
+        ? this.#lower.find((entry) => entry.tier.has(key))?.name
+        : undefined;
       if (tier === undefined) break;
       hits.push({ key, tier, block });
     }

@@ -238,3 +238,15 @@ function modelServe(
   for (const key of [...keys].reverse()) if (!idle.includes(key)) idle.push(key);
   return found;
 }
+
+Deno.test("acquire() without loads finds what HBM holds, and computes the rest again", () => {
+  const cache = cacheOf({ hbmTokens: 160, dramTokens: 640 });
+  serve(cache, prompt(1, 96));
+  serve(cache, prompt(2, 112));
+  const request = { keys: blockKeys(prompt(1, 96), BLOCK), tokens: 96 };
+  const lease = cache.acquire({ ...request, loadsLowerTiers: false });
+  assert.deepEqual(lease?.cached, { hbm: 48, dram: 0, ssd: 0 });
+  cache.publish(lease!, 96);
+  cache.release(lease!);
+  assert.equal(cache.acquire(request)?.cached.hbm, 80, "what was computed again is in HBM");
+});
