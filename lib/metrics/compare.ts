@@ -77,7 +77,7 @@ function latency(name: Exclude<Latency, "decodeRate">, title: string): readonly 
  */
 export const EQUAL_LOAD: ComparedMetric = {
   name: "equal_load_ttft",
-  title: "TTFT mean at equal concurrency",
+  title: "TTFT at equal concurrency",
   unit: "s",
   better: "lower",
 };
@@ -173,17 +173,33 @@ export function drawMetrics(
     }
   }
   counts.fill(1);
-  return new Map(samplers.map(({ metric, sampler }, at) => [metric.name, {
-    estimate: sampler.of(counts),
-    values: values[at] ?? new Float64Array(0),
-    requests: sampler.requests,
-  }]));
+  const wider = widening(sorted.length / blockLength(sorted.length, options.concurrency));
+  return new Map(samplers.map(({ metric, sampler }, at) => {
+    const estimate = sampler.of(counts);
+    const spread = (value: number) => estimate > 0 ? estimate * (value / estimate) ** wider : value;
+    const drawn = (values[at] ?? new Float64Array(0)).map(spread);
+    return [metric.name, { estimate, values: drawn, requests: sampler.requests }];
+  }));
+}
+
+/**
+ * Resamples of few blocks vary too little: by their number over one less, and by what Student's t
+ * allows for not knowing the variance.
+ */
+function widening(blocks: number): number {
+  const freedom = Math.max(1, blocks - 1);
+  const student = 1.96 + 2.37 / freedom + 2.82 / freedom ** 2;
+  return Math.sqrt((freedom + 1) / freedom) * student / 1.96;
+}
+
+function blockLength(requests: number, concurrency: number): number {
+  return Math.max(1, Math.min(Math.round(concurrency), Math.floor(requests / LEAST_BLOCKS)));
 }
 
 /** Fills `counts` with how often each request is drawn: blocks of neighbours, around the end. */
 function drawBlocks(counts: Int32Array, { stream, concurrency }: DrawOptions): void {
   const n = counts.length;
-  const block = Math.max(1, Math.min(Math.round(concurrency), Math.floor(n / LEAST_BLOCKS)));
+  const block = blockLength(n, concurrency);
   counts.fill(0);
   for (let drawn = 0; drawn < n;) {
     let at = stream.nextBelow(n);

@@ -228,9 +228,9 @@ function ratioPanel(
       return own.length === 0 ? [] : [ratioTrace(comparison, own, run.label + suffix, style)];
     })
   );
-  const way = metricBetter(metric) === "higher" ? "above 1 is better" : "below 1 is better";
+  const way = metricBetter(metric) === "higher" ? "higher is better" : "lower is better";
   return [{
-    title: `${metricTitle(metric)}, ratio (${way})`,
+    title: `${metricTitle(metric)} · ${way}`,
     heightPx: 200,
     traces,
     yaxis: { ticksuffix: "×", rangemode: "normal" },

@@ -90,7 +90,13 @@ function goodness({ ratio, metric }: Overall): number {
 }
 
 function labelOf(comparison: Comparison, run: number): string {
-  return comparison.runs[run]?.label ?? "";
+  return shortLabel(comparison.runs[run]?.label ?? "");
+}
+
+/** A label as it may stand in a sentence; the table of the runs has it whole. */
+function shortLabel(label: string): string {
+  const characters = [...label];
+  return characters.length <= 60 ? label : `${characters.slice(0, 59).join("")}…`;
 }
 
 /** A title inside a sentence; `TTFT` and its like keep their letters. */
@@ -113,11 +119,15 @@ export function conclusionsOf(comparison: Comparison): string[] {
       comparison.cells.filter((cell) => cell.run === index).map((cell) => pointText(cell)),
     ).size;
     if (shared === 0) {
-      return [`${run.label} has no point in common with ${base}: only its graphs can be compared.`];
+      return [
+        `${
+          labelOf(comparison, index)
+        } has no point in common with ${base}: only its graphs can be compared.`,
+      ];
     }
     const alone = run.points.length - shared;
     const rest = alone > 0 ? ` ${alone} of its points are not in ${base}.` : "";
-    return [`${run.label} against ${base}: ${sentences.join(" ")}${rest}`];
+    return [`${labelOf(comparison, index)} against ${base}: ${sentences.join(" ")}${rest}`];
   });
 }
 
@@ -167,14 +177,18 @@ export function comparisonWarnings(comparison: Comparison): string[] {
   const limited = comparison.runs.flatMap((run) => {
     const count = run.points.filter((point) => point.row.client_limited === "yes").length;
     return count === 0 ? [] : [
-      `${run.label}: at ${count} of ${run.points.length} points the measuring client may have` +
+      `${
+        shortLabel(run.label)
+      }: at ${count} of ${run.points.length} points the measuring client may have` +
       " been the limit.",
     ];
   });
   const differing = comparison.runs.flatMap((run) => {
     const count = run.points.filter((point) => point.row.hit_rate_verdict === "differs").length;
     return count === 0 ? [] : [
-      `${run.label}: at ${count} of ${run.points.length} points the hit rate was not the one` +
+      `${
+        shortLabel(run.label)
+      }: at ${count} of ${run.points.length} points the hit rate was not the one` +
       " intended.",
     ];
   });
@@ -186,7 +200,7 @@ export function comparisonWarnings(comparison: Comparison): string[] {
       ? ["There are too few request rows for intervals: nothing tells noise from a difference."]
       : []),
     ...comparison.runs.flatMap((run) =>
-      run.problems.map((problem) => `${run.label}: not read: ${problem}`)
+      run.problems.map((problem) => `${shortLabel(run.label)}: not read: ${problem}`)
     ),
   ];
 }
