@@ -11,7 +11,7 @@ import type { SimulatorOptions } from "../lib/sim/settings.ts";
 import { withTempDir } from "./support/command.ts";
 import { readCsvText } from "./support/csv_text.ts";
 import { startStandIn } from "./support/stand_ins.ts";
-import { accessTo, modelList } from "./support/stand_in_scripts.ts";
+import { accessTo, LLAMACPP, modelList } from "./support/stand_in_scripts.ts";
 import type { TextRow } from "./support/sweep.ts";
 
 const WORKERS_FROM = new URL("../main.ts", import.meta.url).href;
@@ -249,4 +249,16 @@ Deno.test("--alternate-recompute is refused where a server cannot be told", asyn
   const run = await cacheRate(standIn.url, ["--alternate-recompute"]);
   assert.equal(run.code, 2);
   assert.deepEqual(run.details, []);
+});
+
+Deno.test("--alternate-recompute on llama.cpp: what is recomputed has nothing to find", async () => {
+  await using standIn = startStandIn(LLAMACPP);
+  const run = await cacheRate(standIn.url, ["--alternate-recompute"]);
+  const row = only(run);
+  assert.equal(row["hit_rate_verdict"], "confirmed", row["hit_rate_cause"]);
+  for (const one of run.details) {
+    const expected = one["recompute"] === "yes" ? "0" : "256";
+    assert.equal(one["achievable_cached_tokens"], expected);
+    assert.equal(one["reported_cached_tokens"], expected);
+  }
 });

@@ -75,12 +75,19 @@ const HIT_EVIDENCE = [
   { label: "By counters", name: "counter_hit_rate" },
 ] as const;
 
+/** The two halves of a run that alternates loaded and recomputed requests. */
+const ALTERNATED = [
+  { label: "TTFT loaded", name: "median_ttft_loaded" },
+  { label: "TTFT recomputed", name: "median_ttft_recomputed" },
+] as const;
+
 /** Every cell at its peak. */
 export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
   const withSets = summary.some((row) => row.working_set_size !== undefined);
-  const evidence = HIT_EVIDENCE.filter(({ name }) =>
-    summary.some((row) => row[name] !== undefined)
-  );
+  const isKnown = ({ name }: { readonly name: keyof SummaryRow }) =>
+    summary.some((row) => row[name] !== undefined);
+  const evidence = HIT_EVIDENCE.filter(isKnown);
+  const halves = ALTERNATED.filter(isKnown);
   return {
     columns: [
       { label: "Context", kind: "count" },
@@ -92,6 +99,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       { label: "Input, tokens/s", kind: "rate" },
       { label: "Output, tokens/s", kind: "rate" },
       { label: "TTFT median", kind: "seconds" },
+      ...halves.map(({ label }) => ({ label, kind: "seconds" as const })),
       { label: "TTFT P95", kind: "seconds" },
       { label: "ITL mean", kind: "seconds" },
       { label: "Peak concurrency", kind: "count" },
@@ -109,6 +117,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       row.input_tokens_per_sec,
       row.output_tokens_per_sec,
       row.median_ttft,
+      ...halves.map(({ name }) => row[name]),
       row.p95_ttft,
       row.avg_itl,
       row.peak_concurrency,

@@ -1,18 +1,13 @@
 import assert from "node:assert/strict";
 import {
-  countWords,
-  ids,
+  LLAMACPP,
   modelList,
   probe,
   TRTLLM,
   VLLM,
   vllmMetrics,
 } from "../../tests/support/stand_in_scripts.ts";
-import {
-  type StandInScript,
-  type StandInState,
-  startStandIn,
-} from "../../tests/support/stand_ins.ts";
+import { type StandInState, startStandIn } from "../../tests/support/stand_ins.ts";
 import type { ServerFacts } from "./probe.ts";
 
 function states(facts: ServerFacts, ...names: (keyof ServerFacts["capabilities"])[]) {
@@ -175,22 +170,7 @@ dynamo_frontend_cached_tokens_sum{model="m"} ${hits}
 });
 
 Deno.test("probeServer() knows llama.cpp: token blocks, any model name, slots", async () => {
-  const script: StandInScript = {
-    models: modelList("file.gguf", "llamacpp", { meta: { n_ctx_train: 32768 } }),
-    documents: {
-      "/props": { default_generation_settings: { n_ctx: 4096 }, build_info: "b6000-abc" },
-      "/metrics": 501,
-      "/slots": [{ id: 0 }, { id: 1 }],
-    },
-    posts: {
-      "/tokenize": (_, body) => Response.json({ tokens: ids(countWords(body, "content")) }),
-    },
-    blockTokens: 1,
-    cachedTokens: "always",
-    usage: "always",
-    timings: true,
-  };
-  const { facts } = await probe(script, { model: "any" });
+  const { facts } = await probe(LLAMACPP, { model: "any" });
   assert.deepEqual([facts.engine, facts.engineVersion], ["llamacpp", "b6000-abc"]);
   assert.deepEqual([facts.blockTokens, facts.maxContextTokens], [1, 4096]);
   assert.equal(facts.model, "any");
@@ -203,8 +183,9 @@ Deno.test("probeServer() knows llama.cpp: token blocks, any model name, slots", 
     cacheSalt: "no",
   });
   assert.match(facts.capabilities.metrics.enable ?? "", /--metrics/);
-  // The stand-in ignores cache_prompt: false, and the probe must see that.
-  assert.equal(facts.capabilities.recompute.state, "no");
+  assert.equal(facts.capabilities.recompute.state, "yes");
+  const { facts: deaf } = await probe({ ...LLAMACPP, cachePrompt: false });
+  assert.equal(deaf.capabilities.recompute.state, "no", "cache_prompt: false was ignored");
 });
 
 Deno.test("probeServer() knows TGI and what it cannot do", async () => {

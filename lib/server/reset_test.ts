@@ -12,7 +12,7 @@ import {
   no,
   yes,
 } from "./facts.ts";
-import { proveCold, resetCaches } from "./reset.ts";
+import { proveCold, proveUnseen, resetCaches } from "./reset.ts";
 
 function factsOf(engine: Engine, missing: readonly CapabilityName[] = []) {
   const names = Object.keys(CAPABILITIES) as CapabilityName[];
@@ -160,4 +160,32 @@ Deno.test("proveCold() needs counts, and takes an absent one for 0 only where th
   assert.equal((await cold(clearAll, {}, sparse)).proved, false);
   const known = { cachedTokensAbsentMeansZero: true };
   assert.equal((await cold(clearAll, known, sparse)).proved, true);
+});
+
+async function unseen(
+  more: Partial<StandInScript> = {},
+  changes: Partial<ReturnType<typeof factsOf>> = {},
+  beforeTokens = 0,
+) {
+  await using standIn = startStandIn(script({}, more));
+  const access = { baseUrl: standIn.url, headers: {}, fetch };
+  const options = { api: "completions", nonce: "unseen", beforeTokens } as const;
+  return await proveUnseen(access, { ...factsOf("vllm"), ...changes }, options);
+}
+
+Deno.test("proveUnseen() needs a count of 0 first, and a hit when the text comes again", async () => {
+  const proof = await unseen();
+  assert.equal(proof.proved, true, proof.evidence);
+  assert.match(proof.evidence, /reports 0 cached tokens, and 288 when it is sent again/);
+  for (const more of [{ cachedTokens: "never" }, { blockTokens: 0 }] as const) {
+    const silent = await unseen(more);
+    assert.equal(silent.proved, false);
+    assert.match(silent.evidence, /proves nothing/);
+  }
+  assert.equal((await unseen({}, { cachedTokensDisproved: true })).proved, false);
+});
+
+Deno.test("proveUnseen() needs no canary where nothing is reused at all", async () => {
+  const proof = await unseen({ cachedTokens: "never" }, factsOf("vllm", ["prefixCaching"]));
+  assert.equal(proof.proved, true);
 });

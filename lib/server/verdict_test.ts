@@ -211,6 +211,31 @@ Deno.test("judgeHitRate() does not confirm reuse that costs as much time as none
   assert.equal(judge({ coldTtftMs: 1000, medianTtftMs: 560 }).verdict, "confirmed");
 });
 
+Deno.test("judgeHitRate() believes two witnesses in spite of the times, and tells these", () => {
+  const found = judge({ coldTtftMs: 1000, medianTtftMs: 1010, counterPercent: 44.8 });
+  assert.deepEqual(outcome(found), ["confirmed", "as-intended"]);
+  assert.match(found.notes.join(), /TTFT is 101 % of a cold one all the same/);
+});
+
+Deno.test("judgeHitRate() reads nothing from times that are too short to tell", () => {
+  assert.equal(judge({ coldTtftMs: 12, medianTtftMs: 12 }).verdict, "confirmed");
+});
+
+Deno.test("judgeHitRate() does not take counters that hold only a part of the requests", () => {
+  const part = {
+    counterPercent: 10,
+    counterPromptTokens: 80_000,
+    answeredPromptTokens: 160_000,
+    sentPromptTokens: 160_000,
+  };
+  const byUsage = judge(part);
+  assert.deepEqual(outcome(byUsage), ["confirmed", "as-intended"]);
+  assert.match(byUsage.notes.join(), /only a part of the requests/);
+  const alone = judgeHitRate({ ...without("reportedPercent"), ...part });
+  assert.deepEqual(outcome(alone), ["unchecked", "no-source"]);
+  assert.match(alone.cause, /--metrics-url/);
+});
+
 Deno.test("judgeHitRate() does not confirm a count that was disproved", () => {
   const found = judge({ cachedTokensDisproved: true });
   assert.deepEqual(outcome(found), ["differs", "counter-lies"]);

@@ -82,3 +82,21 @@ export const TRTLLM: StandInScript = {
   cachedTokens: "always",
   usage: "asked",
 };
+
+/** llama-server, without `--metrics`. */
+export const LLAMACPP: StandInScript = {
+  models: modelList("file.gguf", "llamacpp", { meta: { n_ctx_train: 32768 } }),
+  documents: {
+    "/props": { default_generation_settings: { n_ctx: 4096 }, build_info: "b6000-abc" },
+    "/metrics": 501,
+    "/slots": [{ id: 0 }, { id: 1 }],
+  },
+  posts: {
+    "/tokenize": (_, body) => Response.json({ tokens: ids(countWords(body, "content")) }),
+  },
+  blockTokens: 1,
+  cachePrompt: true,
+  cachedTokens: "always",
+  usage: "always",
+  timings: true,
+};

@@ -33,6 +33,8 @@ export interface StandInScript {
   readonly tokenIds?: boolean;
   /** 0: nothing is cached. */
   readonly blockTokens: number;
+  /** `cache_prompt: false` is obeyed (llama.cpp). */
+  readonly cachePrompt?: boolean;
   /** How the cached tokens are told. */
   readonly cachedTokens: "always" | "absent-when-zero" | "never";
   readonly usage?: "asked" | "always" | "never";
@@ -136,7 +138,8 @@ function generate(
     return Response.json({ error: { message: problem } }, { status });
   }
   const tokens = tokensOf(script, api, body);
-  const cached = lookUp(script, state, tokens, String(body["cache_salt"] ?? ""));
+  const found = lookUp(script, state, tokens, String(body["cache_salt"] ?? ""));
+  const cached = script.cachePrompt === true && body["cache_prompt"] === false ? 0 : found;
   const made = Number(body["max_tokens"] ?? 16);
   state.queries += tokens.length;
   state.promptTokens += tokens.length;
