@@ -4,14 +4,22 @@
  */
 
 import assert from "node:assert/strict";
-import axe from "axe.min.js" with { type: "text" };
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { graphsOf } from "../../lib/report/figures.ts";
 import { writeReport } from "../../lib/report/report.ts";
 import { readRun } from "../../lib/results/read.ts";
 import type { RunData } from "../../lib/results/schema.ts";
-import { findChromium, MISSING_CHROMIUM } from "../support/chromium.ts";
 import { diskFiles } from "../support/disk_files.ts";
+import {
+  assertNoSidewaysScroll,
+  assertPagesWork,
+  browserTest,
+  drawAll,
+  HOSTILE,
+  oneOfEachKind,
+  open,
+  violations,
+} from "../support/report_browser.ts";
 import {
   sampleCacheRateRun,
   samplePythonSustainedRun,
@@ -22,124 +30,7 @@ import {
 // Names of the page, in functions that run there and not here.
 // deno-lint-ignore no-explicit-any
 declare const document: any;
-declare const innerWidth: number;
 declare function getComputedStyle(element: unknown): { readonly backgroundColor: string };
-
-const HOSTILE = `<img src=x onerror="document.title='owned'">"'</script><b>=cmd()🙂 %{x} $x^2$` +
-  "A".repeat(430);
-
-const executablePath = findChromium();
-if (executablePath === undefined) console.error(MISSING_CHROMIUM);
-
-/** One browser for all tests: starting it takes longer than most of them. */
-let shared: Promise<Browser> | undefined;
-
-function sharedBrowser(): Promise<Browser> {
-  shared ??= chromium.launch({ executablePath: executablePath ?? "", args: ["--no-sandbox"] });
-  return shared;
-}
-
-Deno.test.afterAll(async () => {
-  await (await shared)?.close();
-});
-
-function browserTest(name: string, run: (browser: Browser, dir: string) => Promise<void>): void {
-  Deno.test({
-    name: executablePath === undefined ? `${name} (IGNORED: no Chromium)` : name,
-    ignore: executablePath === undefined,
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      const dir = await Deno.makeTempDir({ prefix: "kvmark-report-" });
-      const browser = await sharedBrowser();
-      try {
-        await run(browser, dir);
-      } finally {
-        for (const context of browser.contexts()) await context.close();
-        await Deno.remove(dir, { recursive: true });
-      }
-    },
-  });
-}
-
-/** Opens a page and collects whatever goes wrong on it. */
-async function open(
-  browser: Browser,
-  dir: string,
-  name: string,
-  options: { width?: number; dark?: boolean } = {},
-): Promise<{ page: Page; troubles: string[] }> {
-  const context = await browser.newContext({
-    viewport: { width: options.width ?? 1280, height: 900 },
-    colorScheme: options.dark ? "dark" : "light",
-    acceptDownloads: true,
-  });
-  const page = await context.newPage();
-  const troubles: string[] = [];
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") troubles.push(message.text());
-  });
-  page.on("pageerror", (error) => troubles.push(error.message));
-  page.on("request", (request) => {
-    const url = request.url();
-    const inside = url.startsWith(`file://${dir}/`) || url.startsWith("data:") ||
-      url.startsWith(`blob:`);
-    if (!inside) troubles.push(`request outside the folder: ${url}`);
-  });
-  await page.goto(`file://${dir}/${name}`);
-  return { page, troubles };
-}
-
-/** Scrolls through the page so that every graph that is not folded away is drawn. */
-async function drawAll(page: Page): Promise<void> {
-  await page.evaluate(() => {
-    for (const group of document.querySelectorAll("details.group")) group.setAttribute("open", "");
-  });
-  const plots = page.locator("figure.graph .plot");
-  for (let i = 0; i < await plots.count(); i++) {
-    await plots.nth(i).scrollIntoViewIfNeeded();
-    await plots.nth(i).locator(".main-svg").first().waitFor({ state: "attached" });
-  }
-}
-
-/** Traces and their points of the graph `name`, as plotly holds them. */
-function drawn(page: Page, name: string): Promise<{ type: string; points: number }[]> {
-  return page.locator(`[id="${name}"] .plot`).evaluate((plot) =>
-    // deno-lint-ignore no-explicit-any
-    (plot as any)._fullData.map((trace: any) => ({
-      type: trace.type,
-      points: trace.type === "heatmap" ? trace.z.flat().length : trace.x.length,
-    }))
-  );
-}
-
-function expected(run: RunData, name: string): { type: string; points: number }[] {
-  const graph = graphsOf(run).find((one) => one.name === name);
-  return (graph?.figure?.data ?? []).map((trace) => ({
-    type: String(trace["type"]),
-    points: trace["type"] === "heatmap"
-      ? (trace["z"] as unknown[][]).flat().length
-      : (trace["x"] as unknown[]).length,
-  }));
-}
-
-async function assertNoSidewaysScroll(page: Page): Promise<void> {
-  const [scroll, width] = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    innerWidth,
-  ]);
-  assert.ok(scroll !== undefined && width !== undefined && scroll <= width, `${scroll} > ${width}`);
-}
-
-/** The first page of each kind: names that differ only in numbers are of one kind. */
-function oneOfEachKind(names: readonly string[]): string[] {
-  const kinds = new Map<string, string>();
-  for (const name of names.filter((one) => one.endsWith(".html"))) {
-    const kind = name.replace(/\d+/g, "#");
-    if (!kinds.has(kind)) kinds.set(kind, name);
-  }
-  return [...kinds.values()];
-}
 
 const RUNS: readonly (readonly [string, RunData])[] = [
   ["cache-rate", sampleCacheRateRun()],
@@ -150,7 +41,7 @@ const RUNS: readonly (readonly [string, RunData])[] = [
 
 for (const [kind, sample] of RUNS) {
   browserTest(`writeReport() makes pages that work from disk: ${kind}`, async (browser, dir) => {
-    await assertPagesWork(browser, { ...sample, dir });
+    await assertReportWorks(browser, { ...sample, dir });
   });
 }
 
@@ -159,30 +50,14 @@ for (const folder of fixtures === undefined ? [] : [...Deno.readDirSync(fixtures
   if (!folder.isDirectory) continue;
   browserTest(`writeReport() makes pages that work of ${folder.name}`, async (browser, dir) => {
     const run = await readRun(diskFiles, `${fixtures}/${folder.name}`);
-    await assertPagesWork(browser, { ...run, dir });
+    await assertReportWorks(browser, { ...run, dir });
   });
 }
 
-/** Writes the report into `run.dir` and opens one page of each kind on a phone's width. */
-async function assertPagesWork(browser: Browser, run: RunData): Promise<void> {
+/** Writes the report into `run.dir` and opens one page of each kind. */
+async function assertReportWorks(browser: Browser, run: RunData): Promise<void> {
   const names = await writeReport(diskFiles, run);
-  assert.equal(names[0], "index.html");
-  const pages = oneOfEachKind(names);
-  assert.ok(pages.length > 2);
-  const { page, troubles } = await open(browser, run.dir, "index.html", { width: 390 });
-  for (const name of pages) {
-    if (name !== "index.html") await page.goto(`file://${run.dir}/${name}`);
-    await drawAll(page);
-    const graphs = await page.locator("figure.graph:has(.plot)").evaluateAll((all) =>
-      all.map((one) => one.id)
-    );
-    for (const graph of graphs) {
-      assert.deepEqual(await drawn(page, graph), expected(run, graph), `${name} ${graph}`);
-    }
-    if (name !== "summary_table.html") assert.ok(graphs.length > 0, `${name} draws nothing`);
-    assert.deepEqual(troubles, [], name);
-    await assertNoSidewaysScroll(page);
-  }
+  await assertPagesWork(browser, run.dir, names, graphsOf(run));
 }
 
 browserTest("report.js follows the theme and the switch", async (browser, dir) => {
@@ -354,23 +229,9 @@ browserTest("every kind of page has no serious accessibility violation", async (
       for (const name of oneOfEachKind(names).slice(0, dark ? 1 : 3)) {
         const { page } = await open(browser, dir, name, { dark });
         await drawAll(page);
-        assert.deepEqual(await violations(page, axe), [], `${name}, dark: ${dark}`);
+        assert.deepEqual(await violations(page), [], `${name}, dark: ${dark}`);
         await page.context().close();
       }
     }
   }
 });
-
-/** What axe-core finds that is serious or critical, as `rule: element`. */
-async function violations(page: Page, source: string): Promise<string[]> {
-  await page.evaluate(source); // Through the debugger: the page's own policy would refuse it.
-  return await page.evaluate(async () => {
-    // deno-lint-ignore no-explicit-any
-    const { violations, passes } = await (globalThis as any).axe.run();
-    if (passes.length < 10) return [`axe checked only ${passes.length} rules`];
-    // deno-lint-ignore no-explicit-any
-    return violations.filter((one: any) => one.impact === "serious" || one.impact === "critical")
-      // deno-lint-ignore no-explicit-any
-      .flatMap((one: any) => one.nodes.map((node: any) => `${one.id}: ${node.html.slice(0, 160)}`));
-  });
-}

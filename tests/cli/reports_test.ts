@@ -1,0 +1,189 @@
+/**
+ * `index`, `regenerate` and `combine` as commands: on every stored folder, on a run of our own, and
+ * with names that are made to do harm.
+ */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { EXIT_CODES } from "../../lib/errors.ts";
+import { kvmark, withTempDir } from "../support/command.ts";
+import { readCsvText } from "../support/csv_text.ts";
+import { onSimulator, shortRun } from "../support/sweep.ts";
+
+const HOSTILE = `=cmd()|<img src=x onerror=alert(1)>"'\`$(id)\`🙂` + "A".repeat(460);
+const fixtures = Deno.env.get("KVMARK_FIXTURES");
+
+/** Name and digest of every file of a folder. */
+async function filesOf(dir: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for await (const entry of Deno.readDir(dir)) {
+    if (!entry.isFile) continue;
+    const bytes = await Deno.readFile(`${dir}/${entry.name}`);
+    files.set(entry.name, createHash("sha256").update(bytes).digest("hex"));
+  }
+  return files;
+}
+
+function withoutHtml(files: ReadonlyMap<string, string>): Map<string, string> {
+  return new Map([...files].filter(([name]) => !name.endsWith(".html")).sort());
+}
+
+async function copyTo(dir: string, name: string): Promise<string> {
+  const to = `${dir}/${name}`;
+  await Deno.mkdir(to);
+  for await (const entry of Deno.readDir(`${fixtures}/${name}`)) {
+    await Deno.copyFile(`${fixtures}/${name}/${entry.name}`, `${to}/${entry.name}`);
+  }
+  return to;
+}
+
+function assertWithin(actual: number, expected: number, what: string): void {
+  assert.ok(Math.abs(actual - expected) <= Math.abs(expected) * 1e-9, `${what}: ${actual}`);
+}
+
+Deno.test({
+  name: "regenerate and index draw every folder of the Python suite, and change only HTML",
+  ignore: fixtures === undefined,
+  fn: () =>
+    withTempDir(async (dir) => {
+      for (const { name, isDirectory } of Deno.readDirSync(fixtures ?? "")) {
+        if (!isDirectory) continue;
+        const folder = await copyTo(dir, name);
+        const before = await filesOf(folder);
+        const drawn = await kvmark(["regenerate", folder, "--json"]);
+        assert.equal(drawn.code, 0, drawn.stderr);
+        const { files, problems } = JSON.parse(drawn.stdout);
+        assert.deepEqual(problems, []);
+        const pages = await filesOf(folder);
+        assert.ok(files.length > 3, name);
+        assert.deepEqual(withoutHtml(pages), new Map([...before].sort()));
+        const indexed = await kvmark(["index", folder]);
+        assert.equal(indexed.code, 0, indexed.stderr);
+        assert.deepEqual(await filesOf(folder), pages, "index after regenerate changes nothing");
+      }
+    }),
+});
+
+/** Mean of each working set's periods at one concurrency, computed from the text of the file. */
+function inputBySet(csv: string): Map<string, number> {
+  const sets = Map.groupBy(readCsvText(csv), (row) => row["working_set_size"] ?? "");
+  return new Map([...sets].flatMap(([set, rows]) => {
+    const within = rows.filter((row) => Number(row["measured_ttft"]) <= 2);
+    const levels = [...Map.groupBy(within, (row) => row["concurrency_level"]).values()];
+    const sum = (group: typeof rows, column: string) =>
+      group.reduce((total, row) => total + Number(row[column]), 0);
+    const rates = levels.map((group) => sum(group, "total_input_tokens") / sum(group, "duration"));
+    return rates.length === 0 ? [] : [[set, Math.max(...rates)] as const];
+  }));
+}
+
+Deno.test({
+  name: "combine compares the A/B pair, and its figures are those of the CSV files",
+  ignore: fixtures === undefined,
+  fn: () =>
+    withTempDir(async (dir) => {
+      const names = ["python-working-set-dram", "python-working-set-gds-dram"];
+      const { code, stdout, stderr } = await kvmark([
+        ...["combine", "--output-dirs", ...names.map((name) => `${fixtures}/${name}`)],
+        ...["--labels", "DRAM", "GDS + DRAM", "--output", `${dir}/ab`, "--json"],
+      ]);
+      assert.equal(code, 0, stderr);
+      assert.match(JSON.parse(stdout).headline, /^GDS \+ DRAM: 2\.5× the input throughput of DRAM/);
+      const expected = names.map((name) => {
+        const [file] = [...Deno.readDirSync(`${fixtures}/${name}`)].filter((entry) =>
+          entry.name.startsWith("sustained_periods_")
+        );
+        return inputBySet(Deno.readTextFileSync(`${fixtures}/${name}/${file?.name}`));
+      });
+      const table = readCsvText(await Deno.readTextFile(`${dir}/ab/comparison.csv`));
+      const input = table.filter((row) => row["metric"] === "input_tokens_per_sec");
+      assert.equal(input.length, 21);
+      const page = await Deno.readTextFile(`${dir}/ab/input_throughput_ctx64000.html`);
+      for (const row of input) {
+        const set = row["working_set_size"] ?? "";
+        const [base, other] = expected.map((one) => one.get(set) ?? NaN);
+        assertWithin(Number(row["baseline_value"]), base ?? NaN, `DRAM at ${set}`);
+        assertWithin(Number(row["value"]), other ?? NaN, `GDS + DRAM at ${set}`);
+        assertWithin(Number(row["ratio"]), (other ?? NaN) / (base ?? NaN), `ratio at ${set}`);
+        assert.ok(page.includes(String(Number((other ?? NaN).toPrecision(6)))), `graph at ${set}`);
+      }
+      assert.ok((await filesOf(`${dir}/ab`)).has("ttft_comparison_ctx64000.html"));
+    }),
+});
+
+async function measure(url: string, dir: string, more: readonly string[] = []): Promise<void> {
+  const args = shortRun(["--cache-hit-rates", "0", "100", ...more])
+    .filter((word) => word !== "--skip-graphs");
+  const run = await kvmark(["cache-rate", "--api-endpoint", url, "--output-dir", dir, ...args]);
+  assert.equal(run.code, 0, run.stderr);
+}
+
+Deno.test("regenerate draws the pages of cache-rate again, byte for byte; combine and its limits", async () => {
+  await onSimulator([], async (url, dir) => {
+    const [a, b] = [`${dir}/a`, `${dir}/b`];
+    await measure(url, a);
+    await measure(url, b, ["--output-tokens", "9"]);
+    const before = await filesOf(a);
+    for (const name of before.keys()) if (name.endsWith(".html")) await Deno.remove(`${a}/${name}`);
+    await Deno.remove(`${a}/assets`, { recursive: true });
+    const drawn = await kvmark(["regenerate", a]);
+    assert.equal(drawn.code, 0, drawn.stderr);
+    assert.deepEqual(await filesOf(a), before);
+    await assertCombine(dir, a, b);
+  });
+});
+
+async function assertCombine(dir: string, a: string, b: string): Promise<void> {
+  const args = [
+    "combine",
+    "--output-dirs",
+    a,
+    b,
+    "--labels",
+    "A",
+    HOSTILE,
+    "--output",
+    `${dir}/ab`,
+  ];
+  const refused = await kvmark(args);
+  assert.equal(refused.code, EXIT_CODES.usage.code);
+  assert.match(refused.stderr, /other output length: 9 tokens, where A has 8 tokens/);
+  assert.match(refused.stderr, /--force/);
+  const forced = await kvmark([
+    ...[...args, "--force", "--baseline", HOSTILE],
+    ...["--markdown", `${dir}/c.md`, "--junit", `${dir}/c.xml`],
+    ...["--fail-if", "avg_ttft@100 > 0.000001", "--fail-if", "p95_ttft > 1000x"],
+  ]);
+  assert.equal(forced.code, EXIT_CODES.threshold.code, forced.stderr);
+  assert.match(forced.stderr, /avg_ttft@100 > 0\.000001 at A, 512 tokens at 100 %/);
+  const page = await Deno.readTextFile(`${dir}/ab/index.html`);
+  assert.doesNotMatch(page, /<img/);
+  assert.ok(page.includes("compared by force"));
+  const rows = readCsvText(await Deno.readTextFile(`${dir}/ab/comparison.csv`));
+  assert.equal(rows[0]?.["baseline"], `'${HOSTILE}`);
+  const summary = readCsvText(await Deno.readTextFile(`${dir}/ab/summary_comparison.csv`));
+  assert.deepEqual(summary.map((row) => row["Configuration"]), ["A", `'${HOSTILE}`]);
+  assert.equal(summary[0]?.["Context Size"], "512");
+  const markdown = await Deno.readTextFile(`${dir}/c.md`);
+  assert.match(markdown, /^- ❌ avg\\_ttft&#64;100/m);
+  assert.doesNotMatch(markdown, /<img/);
+  assert.match(await Deno.readTextFile(`${dir}/c.xml`), /tests="3" failures="1" errors="0"/);
+  const again = await kvmark(["regenerate", `${dir}/ab`, "--single-file"]);
+  assert.equal(again.code, 0, again.stderr);
+}
+
+Deno.test("combine tells every problem at once, and index one that is no results folder", async () => {
+  await withTempDir(async (dir) => {
+    const { code, stderr } = await kvmark([
+      ...["combine", "--output-dirs", dir, "--labels", "x", "x"],
+      ...["--fail-if", "ttft > 1", "--junit", "j.xml"],
+    ]);
+    assert.equal(code, EXIT_CODES.usage.code);
+    assert.match(stderr, /at least two runs/);
+    assert.match(stderr, /same name twice/);
+    assert.match(stderr, /ttft is not known/);
+    const empty = await kvmark(["index", dir]);
+    assert.equal(empty.code, EXIT_CODES.io.code);
+    assert.match(empty.stderr, /holds no results/);
+  });
+});
