@@ -24,7 +24,10 @@ export const EXIT_CODES = {
       "cache could not be proved and --cold require was.",
   },
   io: { code: 7, meaning: "A file or folder cannot be read or written, or is locked." },
-  threshold: { code: 10, meaning: "A --fail-if threshold was crossed." },
+  threshold: {
+    code: 10,
+    meaning: "A --fail-if limit was crossed, its interval included, or no point has its figure.",
+  },
   interrupted: { code: 130, meaning: "Interrupted; finished rows are kept, rerun to resume." },
 } as const;
 
