@@ -153,7 +153,7 @@ export function addServerOptions(command: Command<any, any, any>): void {
   command
     .option("--model <id>", "served model; the server's first if absent")
     .option("--api <name>", "auto, completions or chat", "auto")
-    .option("--metrics-url <url>", "where metrics are, if not at the endpoint")
+    .option("--metrics-url <url...>", "where metrics are, if not at the endpoint; of each worker")
     .option("--api-key-env <name>", "variable that holds the key (default: OPENAI_API_KEY)")
     .option("--api-key-file <file>", "file that holds the key")
     .option("--header <text...>", "further header, 'Name: value'", [])
@@ -212,7 +212,7 @@ export const TARGET_OPTIONS = {
   timeout: duration(100),
   insecure: v.optional(v.boolean(), false),
   ca: v.optional(v.string()),
-  metricsUrl: v.optional(url()),
+  metricsUrl: v.optional(v.array(url())),
 };
 
 type TargetOptions = v.InferOutput<v.ObjectSchema<typeof TARGET_OPTIONS, undefined>>;
@@ -244,7 +244,8 @@ export async function targetFrom(
   }
   const key = await apiKey(host, options);
   if (key !== undefined) headers["authorization"] ??= `Bearer ${key}`;
-  const { model, tokenizer, metricsUrl, ca } = options;
+  const { model, tokenizer, ca } = options;
+  const [metricsUrl, ...moreMetricsUrls] = options.metricsUrl ?? [];
   return {
     endpoints: options.apiEndpoint.map(normaliseEndpoint),
     endpointSelection: options.endpointSelection,
@@ -252,7 +253,7 @@ export async function targetFrom(
     promptFormat: options.promptFormat,
     ...(model === undefined ? {} : { model }),
     ...(tokenizer === undefined ? {} : { tokenizer }),
-    ...(metricsUrl === undefined ? {} : { metricsUrl }),
+    ...(metricsUrl === undefined ? {} : { metricsUrl, moreMetricsUrls }),
     headers,
     timeoutMs: options.timeout,
     insecure: options.insecure,

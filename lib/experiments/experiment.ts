@@ -111,12 +111,17 @@ export async function runExperiment(
 
 function watchSession(
   { clock }: Host,
-  { access, facts }: Session,
+  { access, facts, config: { moreMetricsUrls = [] } }: Session,
   runDir: RunDir,
   { metricsIntervalMs }: ProofConfig,
   listener: RunListener,
 ): ServerWatch {
-  const servers = access.map((one, index) => ({ access: one, facts: facts[index]! }));
+  const servers = access.flatMap((one, index) => {
+    const { baseUrl, metricsUrl } = facts[index]!;
+    const workers = moreMetricsUrls.map((url) => ({ endpoint: url, metricsUrl: url }));
+    const own = { endpoint: baseUrl, ...(metricsUrl === undefined ? {} : { metricsUrl }) };
+    return [own, ...workers].map((server) => ({ ...server, access: one }));
+  });
   return watchServers({
     servers: metricsIntervalMs === 0 ? [] : servers,
     runDir,

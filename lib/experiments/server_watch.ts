@@ -10,7 +10,6 @@ import type { PeriodOutcome } from "../record.ts";
 import type { RunDir } from "../results/run_dir.ts";
 import type { ServerMetricsRow } from "../results/schema.ts";
 import { sumByKey } from "../server/counters.ts";
-import type { ServerFacts } from "../server/facts.ts";
 import { type CounterHits, tierHitsFromCounters } from "../server/hits.ts";
 import type { ServerAccess } from "../server/http.ts";
 import { deltaBetween, type Scraper, type ServerSample, startScraper } from "../server/scrape.ts";
@@ -33,9 +32,18 @@ export interface ServerWatch {
   close(): Promise<void>;
 }
 
+/** Where the metrics of one server are. */
+export interface MetricsRoute {
+  /** As it is named in rows. */
+  readonly endpoint: string;
+  readonly access: ServerAccess;
+  /** Absent where the server has none. */
+  readonly metricsUrl?: string;
+}
+
 /** Options of {@linkcode watchServers}. */
 export interface WatchOptions {
-  readonly servers: readonly { readonly access: ServerAccess; readonly facts: ServerFacts }[];
+  readonly servers: readonly MetricsRoute[];
   readonly runDir: Pick<RunDir, "appendServerMetrics">;
   readonly clock: Clock;
   /** Between two scrapes within a period. */
@@ -51,12 +59,12 @@ interface WatchedServer {
 /** Starts to scrape the servers that have metrics; two of one route are one. */
 export function watchServers(options: WatchOptions): ServerWatch {
   const { servers, clock, intervalMs, onWarning } = options;
-  const complete = servers.every(({ facts }) => facts.metricsUrl !== undefined);
-  const byRoute = new Map(servers.map((server) => [server.facts.metricsUrl, server]));
+  const complete = servers.every(({ metricsUrl }) => metricsUrl !== undefined);
+  const byRoute = new Map(servers.map((server) => [server.metricsUrl, server]));
   byRoute.delete(undefined);
-  const watched = [...byRoute.values()].map(({ access, facts }): WatchedServer => ({
-    endpoint: facts.baseUrl,
-    scraper: startScraper({ access, facts, intervalMs, clock, onWarning }),
+  const watched = [...byRoute.values()].map((facts): WatchedServer => ({
+    endpoint: facts.endpoint,
+    scraper: startScraper({ access: facts.access, facts, intervalMs, clock, onWarning }),
   }));
   return new Watch(options, watched, complete);
 }
@@ -114,7 +122,8 @@ class Watch implements ServerWatch {
       const delta = scraper.delta(startAtMs, drainedAtMs);
       const encloses = delta !== undefined && delta.fromAtMs <= startAtMs &&
         delta.toAtMs >= drainedAtMs;
-      counted.push(encloses ? delta.hits : undefined);
+      // A worker that was asked nothing counts nothing.
+      counted.push(encloses && !delta.restarted ? delta.hits ?? NOTHING : undefined);
       const wallOffsetMs = clock.wallMs() - clock.nowMs();
       await runDir.appendServerMetrics(
         metricsRows(scraper.samples, { outcome, endpoint, wallOffsetMs }),
@@ -122,7 +131,7 @@ class Watch implements ServerWatch {
       scraper.forget(clock.nowMs());
     }
     const sum = this.#complete ? addUp(counted) : undefined;
-    if (sum !== undefined) this.#counted.set(outcome, sum);
+    if (sum !== undefined && sum.queryTokens > 0) this.#counted.set(outcome, sum);
   }
 }
 
@@ -130,15 +139,13 @@ function residentIn(sample: ServerSample | undefined): number | undefined {
   return sumByKey((sample?.series ?? []).filter(({ kind }) => kind === "gauge"))["residentTokens"];
 }
 
+const NOTHING: CountedTokens = { queryTokens: 0, hitTokens: 0, promptTokens: 0 };
+
 /** The sum, if all are known and there is one. */
 function addUp(parts: readonly (CountedTokens | undefined)[]): CountedTokens | undefined {
-  let sum: CountedTokens | undefined;
+  let sum = NOTHING;
   for (const part of parts) {
     if (part === undefined) return undefined;
-    if (sum === undefined) {
-      sum = part;
-      continue;
-    }
     const [a, b] = [sum.promptTokens, part.promptTokens];
     sum = {
       queryTokens: sum.queryTokens + part.queryTokens,
@@ -146,7 +153,7 @@ function addUp(parts: readonly (CountedTokens | undefined)[]): CountedTokens | u
       ...(a === undefined || b === undefined ? {} : { promptTokens: a + b }),
     };
   }
-  return sum;
+  return parts.length === 0 ? undefined : sum;
 }
 
 /** Rows of the samples of one server from the last one before a period on. */

@@ -34,7 +34,10 @@ export interface TargetConfig {
   readonly timeoutMs: number;
   readonly insecure: boolean;
   readonly caPem?: string;
+  /** Where metrics are, if not at the endpoint. */
   readonly metricsUrl?: string;
+  /** Metrics of further workers behind the endpoint; watched, not probed. */
+  readonly moreMetricsUrls?: readonly string[];
 }
 
 /** A server that was probed, ready to be measured. */
