@@ -37,6 +37,7 @@ export const RUN_OPTIONS = {
   seed: v.optional(v.string()),
   reuseCache: v.optional(v.boolean(), false),
   kvBytesPerToken: v.optional(whole(1)),
+  kvCacheQuantization: v.optional(whole(1, 2)),
   workers: v.optional(whole(1, 256)),
   outputDir: v.pipe(v.string(), v.nonEmpty("must not be empty")),
   skipGraphs: v.optional(v.boolean(), false),
@@ -72,7 +73,7 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--seed <text>", "repeat the sequence of choices")
     .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
     .option("--kv-bytes-per-token <n>", "for sizes in bytes: in the plan and in the report")
-    .option("--kv-cache-quantization <n>", "accepted for old command lines; has no effect")
+    .option("--kv-cache-quantization <n>", "bytes of a KV element, 1 or 2: in the plan")
     .option("--workers <n>", "sending threads; one per core but one if absent")
     .option("--output-dir <dir>", "results folder; a second run goes on with it", outputDir)
     .option("--force-restart", "start over in the same folder")

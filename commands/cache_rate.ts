@@ -8,6 +8,7 @@ import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { type CacheRateConfig, runCacheRate } from "../lib/experiments/cache_rate.ts";
 import type { Host } from "../lib/host.ts";
+import { plannedKvBytes } from "./_kv_plan.ts";
 import {
   addLoadOptions,
   ascending,
@@ -64,7 +65,9 @@ export function command(host: Host): Command {
 async function cacheRate(host: Host, raw: unknown): Promise<void> {
   const [options, shard] = dealtOut(host, checkOptions(OPTIONS, raw, across));
   const config = { ...await configFrom(host, options), ...shard };
-  if (options.dryRun) return host.stdout.write(planText(config, options.kvBytesPerToken));
+  if (options.dryRun) {
+    return host.stdout.write(planText(config, await plannedKvBytes(host, options)));
+  }
   await runToEnd(
     host,
     options,

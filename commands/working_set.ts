@@ -10,6 +10,7 @@ import type { Host } from "../lib/host.ts";
 import { runWorkingSet, type WorkingSetConfig } from "../lib/experiments/working_set.ts";
 import type { RunResult } from "../lib/experiments/config.ts";
 import type { ResultView } from "./_finish.ts";
+import { plannedKvBytes } from "./_kv_plan.ts";
 import {
   addLoadOptions,
   ascending,
@@ -87,7 +88,10 @@ async function workingSet(host: Host, raw: unknown): Promise<void> {
   const checked = checkOptions(OPTIONS, raw, (readable) => across(readable, raw as RawSizes));
   const [options, shard] = dealtOut(host, checked);
   const config = { ...await configFrom(host, options), ...shard };
-  if (options.dryRun) return host.stdout.write(planText(config));
+  if (options.dryRun) {
+    const kvBytes = config.output.kvBytesPerToken ?? await plannedKvBytes(host, options);
+    return host.stdout.write(planText(config, kvBytes));
+  }
   await runToEnd(
     host,
     options,
@@ -170,8 +174,8 @@ async function configFrom(host: Host, options: Options): Promise<WorkingSetConfi
 }
 
 /** What `--dry-run` prints. */
-function planText(config: WorkingSetConfig): string {
-  const { contextSizes, workingSets, hitRates, output } = config;
+function planText(config: WorkingSetConfig, kvBytesPerToken: number | undefined): string {
+  const { contextSizes, workingSets, hitRates } = config;
   const sweep = `${contextSizes.length} context sizes x ${workingSets.length} working sets x ` +
     `${hitRates.length} hit rates`;
   return sweepPlan(config, {
@@ -180,7 +184,7 @@ function planText(config: WorkingSetConfig): string {
     pools: contextSizes.flatMap((contextSizeTokens) =>
       workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
     ),
-  }, output.kvBytesPerToken) + (config.ensureCoverage ? COVERAGE_NOTE : "");
+  }, kvBytesPerToken) + (config.ensureCoverage ? COVERAGE_NOTE : "");
 }
 
 const COVERAGE_NOTE =
