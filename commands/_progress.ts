@@ -97,7 +97,9 @@ class Progress implements RunListener, Disposable {
   cellFinished(position: CellPosition, row: SummaryRow): void {
     const verdict = row.hit_rate_verdict ?? "unchecked";
     this.note(
-      `  ${position.title}: hit rate ${formatPercent(row.observed_hit_rate)} of ` +
+      `  ${position.title}: hit rate ${
+        formatPercent(row.observed_hit_rate ?? row.counter_hit_rate)
+      } of ` +
         `${formatPercent(row.achievable_hit_rate)} achievable: ${verdict}`,
     );
   }

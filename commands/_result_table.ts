@@ -30,7 +30,10 @@ const COLUMNS: readonly TableColumn[] = [
   },
   { title: "rate", cell: (row) => formatPercent(row.cache_hit_rate) },
   { title: "achiev.", cell: (row) => formatPercent(row.achievable_hit_rate), wideOnly: true },
-  { title: "observed", cell: (row) => formatPercent(row.observed_hit_rate) },
+  {
+    title: "observed",
+    cell: (row) => formatPercent(row.observed_hit_rate ?? row.counter_hit_rate),
+  },
   { title: "conc.", cell: (row) => formatCount(row.peak_concurrency) },
   { title: "input/s", cell: (row) => formatShort(row.input_tokens_per_sec) },
   { title: "output/s", cell: (row) => formatShort(row.output_tokens_per_sec), where: "no sets" },

@@ -58,16 +58,21 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
   };
 }
 
+const VERDICT_WORDS = {
+  confirmed: "confirmed",
+  outgrown: "less because the working set outgrew the cache",
+  differs: "not as intended",
+  unchecked: "not checked",
+};
+
 /**
  * The verdicts in one sentence, for whoever sees a single graph; empty where there are none.
  */
 export function verdictSentence(run: RunData): string {
   const verdicts = verdictsOf(run);
-  const named = (["confirmed", "differs", "unchecked"] as const).flatMap((verdict) => {
+  const named = Object.entries(VERDICT_WORDS).flatMap(([verdict, words]) => {
     const count = verdicts.filter((one) => one.verdict === verdict).length;
-    if (count === 0) return [];
-    const word = { confirmed: "confirmed", differs: "not as intended", unchecked: "not checked" };
-    return [`${word[verdict]} in ${count}`];
+    return count === 0 ? [] : [`${words} in ${count}`];
   });
   const of = run.kind === "single-prompt" ? "requests" : "cells";
   return named.length === 0
@@ -91,7 +96,7 @@ function verdictsOf(run: RunData): CellVerdict[] {
       verdict: isOutgrown(run, row) ? "outgrown" : row.hit_rate_verdict ?? "unchecked",
       cause: row.hit_rate_cause,
       nominal: row.cache_hit_rate ?? 0,
-      observed: row.observed_hit_rate,
+      observed: row.observed_hit_rate ?? row.counter_hit_rate,
       achievable: row.achievable_hit_rate,
     }));
   }
