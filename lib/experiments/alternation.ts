@@ -29,7 +29,11 @@ export function alternation(alternate: boolean, promptCount: number): () => Turn
   };
 }
 
-/** @throws {KvmarkError} `usage`, if a server cannot be told to recompute. */
+/**
+ * Refuses servers that cannot be told to recompute.
+ *
+ * @throws {KvmarkError} `usage`, with the server and what would enable it.
+ */
 export function requireRecompute(facts: readonly ServerFacts[]): void {
   for (const { engine, baseUrl, capabilities: { recompute } } of facts) {
     if (recompute.state !== "no" && recomputeOf(engine) !== undefined) continue;
