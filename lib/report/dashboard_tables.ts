@@ -81,6 +81,12 @@ const ALTERNATED = [
   { label: "TTFT recomputed", name: "median_ttft_recomputed" },
 ] as const;
 
+/** Of a merged run: how many shards a cell is made of, and what is missing of them. */
+const SHARDS = [
+  { label: "Shards", name: "shards", kind: "count" },
+  { label: "Missing of the load", name: "shard_problem", kind: "text" },
+] as const;
+
 /** Every cell at its peak. */
 export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
   const withSets = summary.some((row) => row.working_set_size !== undefined);
@@ -88,6 +94,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
     summary.some((row) => row[name] !== undefined);
   const evidence = HIT_EVIDENCE.filter(isKnown);
   const halves = ALTERNATED.filter(isKnown);
+  const shards = SHARDS.filter(isKnown);
   return {
     columns: [
       { label: "Context", kind: "count" },
@@ -106,6 +113,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       { label: "Requests", kind: "count" },
       { label: "Failed", kind: "count" },
       { label: "Client-limited", kind: "text" },
+      ...shards.map(({ label, kind }) => ({ label, kind })),
     ],
     rows: summary.map((row) => [
       row.context_size,
@@ -124,6 +132,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       row.total_requests,
       row.failed_requests,
       row.client_limited,
+      ...shards.map(({ name }) => row[name]),
     ]),
   };
 }

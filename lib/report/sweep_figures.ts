@@ -5,6 +5,7 @@
  */
 
 import { formatCount } from "../units.ts";
+import { cellMarks } from "./cell_marks.ts";
 import {
   band,
   COLOURS,
@@ -117,24 +118,9 @@ function inputPanel(axis: SweepAxis, points: readonly Point[]): Panel {
           }),
         ]
         : []),
-      ...clientLimitedMarks(axis, points),
+      ...cellMarks(axis.of, points),
     ],
   };
-}
-
-/** Rings around the cells in which the client may have been the limit. */
-function clientLimitedMarks(axis: SweepAxis, points: readonly Point[]): PlotlyObject[] {
-  const limited = points.filter((point) => point.row.client_limited === "yes");
-  if (limited.length === 0) return [];
-  return [{
-    type: "scatter",
-    mode: "markers",
-    name: "client-limited",
-    x: limited.map(axis.of),
-    y: limited.map((point) => rounded(point.row.input_tokens_per_sec)),
-    marker: { symbol: "circle-open", size: 15, color: COLOURS.vermillion, line: { width: 2 } },
-    hovertemplate: "the client may have been the limit",
-  }];
 }
 
 function outputPanel(axis: SweepAxis, points: readonly Point[]): Panel {

@@ -1,0 +1,62 @@
+/**
+ * Marks around the points of a graph that say what is doubtful about their cells.
+ *
+ * @module
+ */
+
+import { COLOURS, type PlotlyObject, rounded } from "./figure.ts";
+import type { Point } from "./points.ts";
+
+/** Where a point stands. */
+type XOf = (point: Point) => number;
+
+/** Every mark that a cell of the graph needs; none where nothing is doubtful. */
+export function cellMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
+  return [...clientLimitedMarks(xOf, points), ...shardMarks(xOf, points)];
+}
+
+/** Rings around the cells in which the client may have been the limit. */
+function clientLimitedMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
+  const limited = points.filter((point) => point.row.client_limited === "yes");
+  return rings(xOf, limited, {
+    name: "client-limited",
+    size: 15,
+    color: COLOURS.vermillion,
+    hovertemplate: "the client may have been the limit",
+  });
+}
+
+/** Rings around the cells of a merged run whose load was not whole. */
+function shardMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
+  const short = points.filter((point) => point.row.shard_problem !== undefined);
+  return rings(xOf, short, {
+    name: "shards missing or short",
+    size: 21,
+    color: COLOURS.purple,
+    hovertemplate: "the load was not whole: a shard is missing, or was short",
+  });
+}
+
+interface Ring {
+  readonly name: string;
+  readonly size: number;
+  readonly color: string;
+  readonly hovertemplate: string;
+}
+
+function rings(
+  xOf: XOf,
+  points: readonly Point[],
+  { name, size, color, hovertemplate }: Ring,
+): PlotlyObject[] {
+  if (points.length === 0) return [];
+  return [{
+    type: "scatter",
+    mode: "markers",
+    name,
+    x: points.map(xOf),
+    y: points.map((point) => rounded(point.row.input_tokens_per_sec)),
+    marker: { symbol: "circle-open", size, color, line: { width: 2 } },
+    hovertemplate,
+  }];
+}
