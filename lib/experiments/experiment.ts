@@ -85,7 +85,7 @@ export async function runExperiment(
       const base = runConfig(experiment, session!, output, listener.warnings, host);
       return { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
     };
-    watch = watchSession(host, session, runDir, proof, listener);
+    watch = watchSession(host, session, runDir, proof, listener, signals.abort);
     await runDir.writeRunJson(about());
     const end = await body({
       host,
@@ -115,6 +115,7 @@ function watchSession(
   runDir: RunDir,
   { metricsIntervalMs }: ProofConfig,
   listener: RunListener,
+  signal: AbortSignal,
 ): ServerWatch {
   const servers = access.flatMap((one, index) => {
     const { baseUrl, metricsUrl } = facts[index]!;
@@ -128,6 +129,7 @@ function watchSession(
     clock,
     intervalMs: metricsIntervalMs,
     onWarning: (text) => listener.warning(text),
+    signal,
   });
 }
 

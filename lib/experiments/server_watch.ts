@@ -49,6 +49,8 @@ export interface WatchOptions {
   /** Between two scrapes within a period. */
   readonly intervalMs: number;
   readonly onWarning: (text: string) => void;
+  /** Ends a scrape that is under way, and all further ones. */
+  readonly signal?: AbortSignal;
 }
 
 interface WatchedServer {
@@ -58,13 +60,14 @@ interface WatchedServer {
 
 /** Starts to scrape the servers that have metrics; two of one route are one. */
 export function watchServers(options: WatchOptions): ServerWatch {
-  const { servers, clock, intervalMs, onWarning } = options;
+  const { servers, clock, intervalMs, onWarning, signal } = options;
+  const common = { clock, intervalMs, onWarning, ...(signal === undefined ? {} : { signal }) };
   const complete = servers.every(({ metricsUrl }) => metricsUrl !== undefined);
   const byRoute = new Map(servers.map((server) => [server.metricsUrl, server]));
   byRoute.delete(undefined);
   const watched = [...byRoute.values()].map((facts): WatchedServer => ({
     endpoint: facts.endpoint,
-    scraper: startScraper({ access: facts.access, facts, intervalMs, clock, onWarning }),
+    scraper: startScraper({ access: facts.access, facts, ...common }),
   }));
   return new Watch(options, watched, complete);
 }
