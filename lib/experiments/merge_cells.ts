@@ -7,6 +7,7 @@
 
 import { choosePeak, type Decision, type FinishedPeriod, type Peak } from "../load/controller.ts";
 import { type Judgement, observe } from "../load/runner.ts";
+import { optional } from "../metrics/spread.ts";
 import { type PeriodSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
 import type { PeriodOutcome } from "../record.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
@@ -111,13 +112,13 @@ function shareOfCell({ facts, data, shiftSec }: ShardRun, cellId: string): CellS
   const shifted = (sec: number | undefined) => sec === undefined ? sec : sec + shiftSec;
   const phases = data.phases.filter(isHere).map((phase) => ({
     ...phase,
-    ...present("start_time", shifted(phase.start_time)),
-    ...present("end_time", shifted(phase.end_time)),
+    ...optional("start_time", shifted(phase.start_time)),
+    ...optional("end_time", shifted(phase.end_time)),
   }));
   const details = data.details.filter(isHere).map((detail) => ({
     ...detail,
-    ...present("launch_time", shifted(detail.launch_time)),
-    ...present("finish_time", shifted(detail.finish_time)),
+    ...optional("launch_time", shifted(detail.launch_time)),
+    ...optional("finish_time", shifted(detail.finish_time)),
   }));
   return { index: facts.index, row, phases, details: onceEach(details) };
 }
@@ -229,10 +230,10 @@ function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
     return known.length === 0 ? undefined : Math.max(...known);
   };
   return {
-    ...present("dueToSentP99Ms", largest(phases.map((one) => one.due_to_sent_p99_ms))),
-    ...present("dueToSentMaxMs", largest(phases.map((one) => one.due_to_sent_max_ms))),
-    ...present("eventLoopLagP99Ms", largest(phases.map((one) => one.event_loop_lag_p99_ms))),
-    ...present("eventLoopLagMaxMs", largest(phases.map((one) => one.event_loop_lag_max_ms))),
+    ...optional("dueToSentP99Ms", largest(phases.map((one) => one.due_to_sent_p99_ms))),
+    ...optional("dueToSentMaxMs", largest(phases.map((one) => one.due_to_sent_max_ms))),
+    ...optional("eventLoopLagP99Ms", largest(phases.map((one) => one.event_loop_lag_p99_ms))),
+    ...optional("eventLoopLagMaxMs", largest(phases.map((one) => one.event_loop_lag_max_ms))),
     cpuCores: sum(phases.map((one) => one.client_cpu_cores)),
     receivedBytes: sum(phases.map((one) => one.received_bytes)),
     retries: sum(phases.map((one) => one.retries)),
@@ -270,7 +271,7 @@ function phaseExtras(
   const action = (decision ?? "hold") as Decision["action"];
   return {
     wallOffsetMs: originSec * 1000,
-    ...present("measuredTtftMs", measuredTtftMs),
+    ...optional("measuredTtftMs", measuredTtftMs),
     decision: { action, reason: action === "stop" ? peak.reason : reason },
     atPeak,
   };
@@ -299,11 +300,11 @@ function mergedRow(
       model: first?.model ?? "",
       peakReason: peak.reason,
       ttftMetric: judgement.ttftMetric,
-      ...present("ttftLimitMs", maxTtftMs),
+      ...optional("ttftLimitMs", maxTtftMs),
       verdict: verdictOf(rows),
       pool: {
         prompts: first?.working_set_prompts ?? 0,
-        ...present("effectiveTokens", first?.effective_working_set_size),
+        ...optional("effectiveTokens", first?.effective_working_set_size),
         failedWarmUps: sum(rows.map((one) => one.failed_warmup_requests)),
       },
     },
@@ -317,7 +318,7 @@ function verdictOf(rows: readonly SummaryRow[]): HitRateVerdict {
   const open = rows.find((row) => row.hit_rate_verdict !== "confirmed");
   const row = differing ?? open ?? rows[0];
   const verdict = (row?.hit_rate_verdict ?? "unchecked") as HitRateVerdict["verdict"];
-  return { verdict, ...present("cause", row?.hit_rate_cause) };
+  return { verdict, ...optional("cause", row?.hit_rate_cause) };
 }
 
 /** The n-th warm-up of all shards is one: from the first start to the last end. */
@@ -355,7 +356,7 @@ function detailsOf(
   return shares.flatMap((one) => one.details)
     .map((row) => ({
       ...row,
-      ...present("concurrency_level", levels.get(row.phase_id ?? "") ?? row.concurrency_level),
+      ...optional("concurrency_level", levels.get(row.phase_id ?? "") ?? row.concurrency_level),
     }))
     .sort((a, b) => (a.launch_time ?? 0) - (b.launch_time ?? 0));
 }
@@ -370,11 +371,4 @@ function shardColumns(shards: number, startSkewMs: number, problems: readonly st
 
 function sum(values: readonly (number | undefined)[]): number {
   return values.reduce<number>((total, value) => total + (value ?? 0), 0);
-}
-
-function present<Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [K in Key]?: Value } {
-  return (value === undefined ? {} : { [key]: value }) as { readonly [K in Key]?: Value };
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { optional } from "../metrics/spread.ts";
 import type { FailureKind, RequestRecord } from "../record.ts";
 import type { DetailRow } from "../results/schema.ts";
 
@@ -29,8 +30,8 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
       contextSizeTokens: row.context_size ?? 0,
       hitRatePercent: row.cache_hit_rate ?? 0,
       concurrency: row.concurrency_level ?? 0,
-      ...known("workingSetTokens", row.working_set_size),
-      ...known("promptIndex", row.prompt_index),
+      ...optional("workingSetTokens", row.working_set_size),
+      ...optional("promptIndex", row.prompt_index),
     },
     plan: {
       promptTokens: (row.cached_tokens ?? 0) + (row.unique_tokens ?? 0),
@@ -43,18 +44,18 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
     worker: row.worker ?? 0,
     dueAtMs: sentAtMs - (row.due_to_sent_ms ?? 0),
     sentAtMs,
-    ...known("headersAtMs", headersAtMs),
+    ...optional("headersAtMs", headersAtMs),
     contentReadsAtMs: evenly(firstAtMs, lastAtMs ?? firstAtMs, row.content_reads ?? 1),
     contentChunks: row.content_chunks ?? 0,
     endAtMs: ((row.finish_time ?? originSec) - originSec) * 1000,
-    ...known("status", row.http_status),
+    ...optional("status", row.http_status),
     usage: {
-      ...known("promptTokens", row.reported_prompt_tokens),
-      ...known("cachedTokens", row.reported_cached_tokens),
+      ...optional("promptTokens", row.reported_prompt_tokens),
+      ...optional("cachedTokens", row.reported_cached_tokens),
     },
-    ...known("outputTokens", row.output_tokens),
-    ...known("outputTokensSource", sourceOf(row.output_tokens_source)),
-    ...known("firstChunkTokens", firstChunkTokens(row)),
+    ...optional("outputTokens", row.output_tokens),
+    ...optional("outputTokensSource", sourceOf(row.output_tokens_source)),
+    ...optional("firstChunkTokens", firstChunkTokens(row)),
     rampIn: row.ramp_in === "yes",
     ...failureOf(row),
   };
@@ -90,11 +91,4 @@ function failureOf(row: DetailRow): Pick<RequestRecord, "failure"> {
   return kind === undefined || kind === ""
     ? {}
     : { failure: { kind: kind as FailureKind, message: error } };
-}
-
-function known<Key extends string, Value>(
-  key: Key,
-  value: Value | undefined,
-): { readonly [K in Key]?: Value } {
-  return (value === undefined ? {} : { [key]: value }) as { readonly [K in Key]?: Value };
 }

@@ -169,7 +169,7 @@ function isExperiment(value: unknown): value is ExperimentKind {
 function isCommit(value: unknown): value is Commit {
   return isObject(value) && typeof value.cell === "string" && isObject(value.bytes) &&
     Object.entries(value.bytes).every(([name, bytes]) => isFileName(name) && isLength(bytes)) &&
-    (value.redo === undefined || typeof value.redo === "boolean");
+    [value.redo, value.partial].every((flag) => flag === undefined || typeof flag === "boolean");
 }
 
 /** The error for a folder whose run has other settings. */
