@@ -77,7 +77,7 @@ function latency(name: Exclude<Latency, "decodeRate">, title: string): readonly 
  */
 export const EQUAL_LOAD: ComparedMetric = {
   name: "equal_load_ttft",
-  title: "TTFT at equal concurrency",
+  title: "TTFT at equal load",
   unit: "s",
   better: "lower",
 };

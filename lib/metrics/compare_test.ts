@@ -38,13 +38,13 @@ function requests(
 
 function figure(rows: readonly ComparedRequest[], seed: string, concurrency: number) {
   const stream = randomStream(seedFor(seed));
-  const draws = drawMetrics(rows, { stream, concurrency, resamples: 200 }, MEAN).get("avg_ttft");
+  const draws = drawMetrics(rows, { stream, concurrency, resamples: 150 }, MEAN).get("avg_ttft");
   return { value: draws?.estimate ?? NaN, ...(draws === undefined ? {} : { draws }) };
 }
 
 /** How often two runs of the same server are told apart, in percent. */
 function falseAlarms(together: number, concurrency: number): number {
-  const trials = 200;
+  const trials = 120;
   let alarms = 0;
   for (let trial = 0; trial < trials; trial++) {
     const verdicts = ["a", "b"].map((name) => {

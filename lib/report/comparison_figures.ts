@@ -128,7 +128,7 @@ function ttftGraph(
     about: comparison.kind === "single-prompt"
       ? "The first sending of a prompt (cold) and the same prompt again (cached)."
       : "At the peak of each cell, so under the load that each run could bear: a run with a higher" +
-        " TTFT here may simply have served more. The ratio at equal concurrency is drawn apart.",
+        " TTFT here may simply have served more. The ratio at equal load is drawn apart.",
     axis: axisOf(comparison),
     series: seriesOf(comparison, points),
     panels: [
@@ -141,7 +141,11 @@ function ttftGraph(
 }
 
 /** Which ratios are drawn, each in a panel. */
-const RATIO_METRICS = ["input_tokens_per_sec", EQUAL_LOAD.name, "p95_ttft", "avg_ttft"] as const;
+const RATIO_METRICS: Readonly<Record<Comparison["kind"], readonly string[]>> = {
+  "cache-rate": ["input_tokens_per_sec", EQUAL_LOAD.name, "p95_ttft"],
+  "working-set": ["input_tokens_per_sec", EQUAL_LOAD.name, "p95_ttft"],
+  "single-prompt": ["avg_ttft", "p95_ttft", "avg_output_tokens"],
+};
 
 /** The title of a metric. */
 export function metricTitle(name: string): string {
@@ -156,10 +160,12 @@ export function metricBetter(name: string): "lower" | "higher" {
 function ratioGraph(comparison: Comparison, context: number | undefined): Graph[] {
   const cells = comparison.cells.filter((cell) =>
     (context === undefined || cell.contextSizeTokens === context) && cell.ratio !== undefined &&
-    (RATIO_METRICS as readonly string[]).includes(cell.metric)
+    RATIO_METRICS[comparison.kind].includes(cell.metric)
   );
   if (cells.length === 0) return [];
-  const panels = RATIO_METRICS.flatMap((metric) => ratioPanel(comparison, cells, metric));
+  const panels = RATIO_METRICS[comparison.kind].flatMap((metric) =>
+    ratioPanel(comparison, cells, metric)
+  );
   const base = comparison.runs[comparison.baseline]?.label ?? "";
   const axis = axisOf(comparison);
   return [{

@@ -83,8 +83,8 @@ function bodyOf(
   const tiers = tierMaps(comparison);
   return comparisonBody({
     badge: badgeOf(comparison),
-    headline: comparisonHeadline(comparison),
-    conclusions: conclusionsOf(comparison),
+    headline: unbroken(comparisonHeadline(comparison)),
+    conclusions: conclusionsOf(comparison).map(unbroken),
     contents: contents(limits.length > 0, tiers.length > 0),
     limits,
     runs: tableHtml(runsTable(comparison), "Runs"),
@@ -102,6 +102,11 @@ function bodyOf(
     definitions: definitionsOf(comparison),
     files: fileLinks(pages, isPresent),
   });
+}
+
+/** A number and its sign stay on one line. */
+function unbroken(text: string): string {
+  return text.replaceAll(" %", "\u00a0%");
 }
 
 function badgeOf(comparison: Comparison): { readonly kind: string; readonly text: string } {

@@ -32,10 +32,11 @@ function pairOf(a: RunData, b: RunData, labels = ["DRAM", "GDS + DRAM"]): Compar
   return compareRuns([a, b].map((run, i) => ({ label: labels[i] ?? "", run })), 0);
 }
 
+const SMALL = { contexts: [8000], rates: [0, 50, 100] };
+
 browserTest("writeComparisonPages() makes pages that work from disk", async (browser, dir) => {
   const pairs: Record<string, Comparison> = {
-    cache: pairOf(sampleCacheRateRun(), sampleCacheRateRun({ rates: [0, 50, 100], requests: 90 })),
-    set: pairOf(sampleWorkingSetRun(), sampleWorkingSetRun({ rates: [100], requests: 60 })),
+    cache: pairOf(sampleCacheRateRun(SMALL), sampleCacheRateRun({ ...SMALL, rates: [0, 100] })),
     single: pairOf(sampleSinglePromptRun(), sampleSinglePromptRun({ contexts: [2000, 8000] })),
   };
   for (const [name, comparison] of Object.entries(pairs)) {
@@ -63,24 +64,21 @@ if (fixtures !== undefined) {
 }
 
 browserTest("a comparison shows hostile text as text, in one file too", async (browser, dir) => {
-  const run = sampleCacheRateRun({ hostileText: HOSTILE, requests: 30 });
+  const run = sampleCacheRateRun({ ...SMALL, hostileText: HOSTILE, requests: 30 });
   const comparison = pairOf(run, run, [HOSTILE, `${HOSTILE}2`]);
-  for (const singleFile of [false, true]) {
-    const names = await writeComparisonPages(diskFiles, dir, comparison, { singleFile });
-    for (const name of names.includes("summary_comparison.html") ? [names[0], names[1]] : names) {
-      const { page, troubles } = await open(browser, dir, name ?? "", { width: 390 });
-      await drawAll(page);
-      assert.equal(await page.locator("img").count(), 0, "injected element");
-      await assertNoSidewaysScroll(page);
-      assert.ok((await page.locator("body").textContent() ?? "").includes(HOSTILE), "text lost");
-      assert.deepEqual(troubles, [], name);
-      await page.context().close();
-    }
-  }
+  const names = await writeComparisonPages(diskFiles, dir, comparison, { singleFile: true });
+  assert.deepEqual(names, ["index.html"]);
+  const { page, troubles } = await open(browser, dir, "index.html", { width: 390 });
+  await drawAll(page);
+  assert.equal(await page.locator("img").count(), 0, "injected element");
+  await assertNoSidewaysScroll(page);
+  assert.ok((await page.locator("body").textContent() ?? "").includes(HOSTILE), "text lost");
+  assert.deepEqual(troubles, []);
 });
 
 browserTest("a comparison has no serious accessibility violation", async (browser, dir) => {
-  await writeComparisonPages(diskFiles, dir, pairOf(sampleWorkingSetRun(), sampleWorkingSetRun()));
+  const run = sampleWorkingSetRun({ rates: [100] });
+  await writeComparisonPages(diskFiles, dir, pairOf(run, run));
   for (const dark of [false, true]) {
     const { page } = await open(browser, dir, "index.html", { dark });
     await drawAll(page);

@@ -57,23 +57,30 @@ Deno.test({
         const pages = await filesOf(folder);
         assert.ok(files.length > 3, name);
         assert.deepEqual(withoutHtml(pages), new Map([...before].sort()));
-        const indexed = await kvmark(["index", folder]);
-        assert.equal(indexed.code, 0, indexed.stderr);
-        assert.deepEqual(await filesOf(folder), pages, "index after regenerate changes nothing");
+        await Deno.remove(`${folder}/index.html`);
       }
+      const indexed = await kvmark(["index", `${dir}/python-single-prompt`, "3.1"]);
+      assert.equal(indexed.code, 0, indexed.stderr);
+      const page = await Deno.readTextFile(`${dir}/python-single-prompt/index.html`);
+      assert.match(page, /Report by kvmark \(version 3\.1\)/);
     }),
 });
 
-/** Mean of each working set's periods at one concurrency, computed from the text of the file. */
+/**
+ * Input throughput of each working set, from the text of the file: the best concurrency of the
+ * periods that met the limit of 2 s; where none did, the period with the lowest TTFT.
+ */
 function inputBySet(csv: string): Map<string, number> {
   const sets = Map.groupBy(readCsvText(csv), (row) => row["working_set_size"] ?? "");
-  return new Map([...sets].flatMap(([set, rows]) => {
-    const within = rows.filter((row) => Number(row["measured_ttft"]) <= 2);
+  return new Map([...sets].map(([set, rows]) => {
+    const ttft = (row: (typeof rows)[number]) => Number(row["measured_ttft"]);
+    const least = Math.min(...rows.map(ttft));
+    const within = rows.filter((row) => ttft(row) <= Math.max(2, least));
     const levels = [...Map.groupBy(within, (row) => row["concurrency_level"]).values()];
     const sum = (group: typeof rows, column: string) =>
       group.reduce((total, row) => total + Number(row[column]), 0);
     const rates = levels.map((group) => sum(group, "total_input_tokens") / sum(group, "duration"));
-    return rates.length === 0 ? [] : [[set, Math.max(...rates)] as const];
+    return [set, Math.max(...rates)] as const;
   }));
 }
 
