@@ -18,6 +18,8 @@ export interface ResultView {
   brief(): string;
   /** Fields of the object of `--json`. */
   readonly json: Readonly<Record<string, unknown>>;
+  /** Writes what belongs to the result besides the rows and the pages. */
+  readonly write?: () => Promise<void>;
 }
 
 /** How the result is given. */
@@ -29,7 +31,6 @@ export interface FinishOptions {
   readonly requireVerified: boolean;
   readonly errors: ErrorHandling;
   readonly brief: boolean;
-  /** Makes the view, and writes what belongs to the result besides the pages, before these. */
   readonly view: (result: RunResult) => Promise<ResultView> | ResultView;
 }
 
@@ -40,13 +41,12 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
   const view = await options.view(result);
   let page: string | undefined;
   let unwritten: KvmarkError | undefined;
-  if (!options.skipGraphs && rows.length > 0) {
-    try {
-      page = await writePages(host, dir);
-    } catch (error) {
-      // The result is known all the same, and printed first.
-      unwritten = pagesError(dir, error);
-    }
+  try {
+    await view.write?.();
+    if (!options.skipGraphs && rows.length > 0) page = await writePages(host, dir);
+  } catch (error) {
+    // The result is known all the same, and printed first.
+    unwritten = pagesError(dir, error);
   }
   if (options.json) {
     const report = { experiment, ...view.json, warnings, output_dir: dir, index: page ?? null };

@@ -104,7 +104,7 @@ async function workingSet(host: Host, raw: unknown): Promise<void> {
   );
 }
 
-/** The view of a sweep with its tier map, which is written as well. */
+/** The view of a sweep with its tier map. */
 async function view(
   host: Host,
   { target, hitRates, output }: WorkingSetConfig,
@@ -121,11 +121,13 @@ async function view(
   const { writeTierMap } = await import("../lib/results/tier_map_file.ts");
   const { buildTierMap } = await import("../lib/tiers/tier_map.ts");
   const { tierFactsOf } = await import("../lib/tiers/tier_facts.ts");
-  const run = await readRun(host.files, output.dir);
+  // Where the folder cannot be read any more, the pages cannot either: they tell why.
+  const run = await readRun(host.files, output.dir).catch(() => undefined);
+  if (run === undefined) return sweep;
   const map = buildTierMap(run, { facts: tierFactsOf(run) });
-  await writeTierMap(host.files, output.dir, map);
   return {
     ...sweep,
+    write: () => writeTierMap(host.files, output.dir, map),
     table: (columns) => `${sweep.table(columns)}\n${tierText(map)}`,
     json: { ...sweep.json, tier_map: map },
   };
