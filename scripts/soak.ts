@@ -98,6 +98,7 @@ export async function soak(options: SoakOptions): Promise<SoakTally> {
       }
     }
     assertSeenOnce(records, parseTruth(await Deno.readTextFile(log)), tally);
+    assertNoGrowth(tally.residentBytes);
     return tally;
   });
 }
@@ -201,6 +202,15 @@ function assertSeenOnce(
     const fits = kind === undefined ? allowed.length === 0 : allowed.includes(kind);
     assert.ok(fits, `${id} met ${faults.join(", ") || "no fault"}: ${kind} ${failure?.message}`);
   }
+}
+
+/** Memory goes up and down with the collector; where it only goes up, something is kept. */
+function assertNoGrowth(residentBytes: readonly number[]): void {
+  const third = Math.floor(residentBytes.length / 3);
+  if (third < 3) return;
+  const middle = Math.max(...residentBytes.slice(third, 2 * third));
+  const last = Math.min(...residentBytes.slice(2 * third));
+  assert.ok(last <= middle, `memory grew from ${middle} to ${last} bytes`);
 }
 
 /** Sockets that this process, its threads included, holds open. */
