@@ -5,6 +5,7 @@
  * @module
  */
 
+import { watchClocks } from "../load/clock_jump.ts";
 import type { PeriodControl, PeriodSpec } from "../load/pool.ts";
 import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
 import type { CellContext } from "./cell.ts";
@@ -12,7 +13,7 @@ import type { CellContext } from "./cell.ts";
 /** What {@linkcode sendPeriod} needs of the run. */
 export type SendingContext = Pick<
   CellContext,
-  "session" | "watch" | "sent" | "errors" | "listener" | "drain" | "abort"
+  "host" | "session" | "watch" | "sent" | "errors" | "listener" | "drain" | "abort"
 >;
 
 /**
@@ -25,7 +26,10 @@ export async function sendPeriod(
   next: () => InferenceRequest | undefined,
   control: Pick<PeriodControl, "onRecord" | "onUnsent"> = {},
 ): Promise<PeriodOutcome> {
+  const jumpSince = watchClocks(context.host.clock);
   const outcome = await context.watch.around(() => runOnPool(context, spec, next, control));
+  const jump = jumpSince();
+  if (jump !== undefined) context.listener.warning(`${spec.cellId} ${spec.periodId}: ${jump}`);
   context.sent.add(outcome);
   return outcome;
 }
