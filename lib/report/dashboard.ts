@@ -5,7 +5,7 @@
  */
 
 import type { RunData } from "../results/schema.ts";
-import { formatBytes } from "../units.ts";
+import { formatBytes, formatCount } from "../units.ts";
 import {
   clientTable,
   coldTable,
@@ -20,6 +20,7 @@ import type { Findings } from "./findings.ts";
 import type { Gain } from "./gains.ts";
 import { dashboardBody, graphHtml, tableHtml } from "./pages.ts";
 import type { RunRows } from "./points.ts";
+import { kneesTable, tiersTable } from "./tier_map_tables.ts";
 
 /** A page of the report that the dashboard links to. */
 export interface PageLink {
@@ -65,6 +66,7 @@ export function dashboardHtml(input: DashboardInput): string {
     subject: subjectOf(run),
     contents: contents(run, findings.gains),
     gains: gainsSection(findings.gains),
+    tiers: tiersSection(run),
     graphs: key.slice(0, MOST_KEY_GRAPHS).map((graph) =>
       graphHtml(graph, { heading: "h3", ...href(graph) })
     ),
@@ -111,6 +113,7 @@ export function subjectOf(run: RunData): string[] {
 function contents(run: RunData, gains: readonly Gain[]) {
   return [
     ...(gains.length === 0 ? [] : [{ id: "gains", title: "How much faster" }]),
+    ...(hasTiers(run) ? [{ id: "tiers", title: "Memory tiers" }] : []),
     { id: "limits", title: run.kind === "single-prompt" ? "Warnings" : "Limits and warnings" },
     { id: "graphs", title: "Graphs" },
     ...(run.summary.length === 0 ? [] : [{ id: "cells", title: "All cells" }]),
@@ -137,6 +140,32 @@ function gainsSection(gains: readonly Gain[]) {
         " TTFT at the lowest concurrency that both ran at.",
       "single-prompt": "Mean TTFT of the first sending of a prompt against the same prompt again.",
     }[along],
+  };
+}
+
+function hasTiers({ tierMap }: RunData): boolean {
+  return tierMap !== undefined && tierMap.series.some((series) => series.tiers.length > 0);
+}
+
+/** Tiers, knees and what shows them; nothing where the run has no tier map. */
+function tiersSection(run: RunData) {
+  const map = run.tierMap;
+  if (map === undefined || !hasTiers(run)) return undefined;
+  const knees = kneesTable(map);
+  return {
+    headline: map.headline,
+    table: tableHtml(tiersTable(map), "Memory tiers", true),
+    knees: knees.rows.length === 0 ? "" : tableHtml(knees, "Knees", true),
+    evidence: [
+      ...map.evidence,
+      ...map.breakEven.map(({ tier, prefixTokens, low, high, note }) =>
+        `Break-even length of ${tier}: ${
+          prefixTokens === undefined
+            ? ""
+            : `${formatCount(prefixTokens)} tokens (${formatCount(low)} to ${formatCount(high)}); `
+        }${note}.`
+      ),
+    ],
   };
 }
 

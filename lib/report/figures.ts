@@ -14,6 +14,7 @@ import { distributionGraphs, requestTimeGraphs } from "./request_figures.ts";
 import { serverMetricsGraphs } from "./server_metrics_figures.ts";
 import { singlePromptGraphs } from "./single_prompt_figures.ts";
 import { sustainedGraphs } from "./sustained_figures.ts";
+import { tierMapGraphs } from "./tier_map_figures.ts";
 import { workingSetGraphs } from "./working_set_figures.ts";
 
 /**
@@ -24,6 +25,7 @@ import { workingSetGraphs } from "./working_set_figures.ts";
 export function graphsOf(run: RunData, rows: RunRows = arrangeRows(run)): Graph[] {
   const verdicts = verdictSentence(run);
   const graphs = run.kind === "single-prompt" ? singlePromptGraphs(run) : [
+    ...tierMapGraphs(run),
     ...(run.kind === "cache-rate" ? cacheRateGraphs(run, rows) : workingSetGraphs(run, rows)),
     ...distributionGraphs(run, rows),
     ...requestTimeGraphs(rows),

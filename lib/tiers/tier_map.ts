@@ -23,6 +23,7 @@ import { type CellSeries, promptsOf, seriesOf } from "./cells.ts";
 import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
 import type { Shape } from "./plateaus.ts";
 import { shapeOf } from "./shape.ts";
+import { tierFactsOf } from "./tier_facts.ts";
 import { readTokens, tiersOf } from "./tier_figures.ts";
 import { HELD_SHARE } from "./steps.ts";
 
@@ -40,7 +41,7 @@ export interface TierFacts {
 export interface TierMapOptions {
   /** KV bytes of a token; by default what `run.json` says. */
   readonly bytesPerToken?: number;
-  /** By default what an earlier map of the same rows was made with. */
+  /** By default what the folder holds: `run.json`, and the server's own counters. */
   readonly facts?: TierFacts;
 }
 
@@ -53,7 +54,8 @@ export interface TierMapOptions {
  */
 export function buildTierMap(run: RunData, options: TierMapOptions = {}): TierMap {
   const bytes = options.bytesPerToken ?? run.config.kvBytesPerToken ?? run.tierMap?.kvBytesPerToken;
-  const stated = options.facts?.tiers ?? run.tierMap?.stated ?? [];
+  const facts = options.facts ?? tierFactsOf(run);
+  const stated = facts.tiers ?? run.tierMap?.stated ?? [];
   const all = seriesOf(run);
   const built = all.filter((one) => one.hitRatePercent > 0).map((one) => {
     const coldMs = coldOf(all, one);
@@ -61,7 +63,7 @@ export function buildTierMap(run: RunData, options: TierMapOptions = {}): TierMa
       cells: one,
       ...seriesMap(one, {
         stated: inTokens(stated, bytes),
-        hits: hitsOf(options.facts?.hitsByTier ?? [], one),
+        hits: hitsOf(facts.hitsByTier ?? [], one),
         ...(coldMs === undefined ? {} : { coldMs }),
       }, bytes),
     };
