@@ -30,7 +30,8 @@ export function explainMissing(evidence: HitEvidence): Cause {
 
 /** Why there were fewer hits than the prompts allow. */
 export function explainDeficit(judged: Judged): Cause {
-  return cachingOff(judged) ?? coarserBlocks(judged) ?? eviction(judged) ??
+  const model = predicted(judged) ? eviction(judged) : undefined;
+  return cachingOff(judged) ?? model ?? coarserBlocks(judged) ?? eviction(judged) ??
     deficitByTraffic(judged) ?? unstatedBlock(judged) ?? unsaid(judged) ?? {
     causeCode: "unexplained",
     cause: `${rate(judged.observedPercent)} of ${rate(judged.achievablePercent)} was reused; ` +
@@ -46,6 +47,15 @@ function cachingOff(judged: Judged): Cause | undefined {
   return nothing && judged.prefixCaching === "unknown" && !outgrown(judged)
     ? { causeCode: "caching-off", cause: "Nothing was reused: prefix caching seems to be off." }
     : undefined;
+}
+
+/**
+ * The LRU model says just what was seen. What is left of a prompt is often its beginning as an
+ * earlier cell asked for it, and such counts have a large common divisor too.
+ */
+function predicted({ theoreticalPercent, observedPercent, tolerancePercent }: Judged): boolean {
+  return theoreticalPercent !== undefined &&
+    Math.abs(theoreticalPercent - observedPercent) <= tolerancePercent;
 }
 
 /** Every count is a multiple of more than a block, and floored to it the rate is as intended. */

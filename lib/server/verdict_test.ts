@@ -157,6 +157,22 @@ Deno.test("judgeHitRate() names blocks larger than stated", () => {
   assert.match(found.cause, /steps of 544 tokens: of 1792 shared tokens 1632/);
 });
 
+Deno.test("judgeHitRate() takes eviction for the cause where the LRU model says what was seen", () => {
+  // Seen on vLLM: of each prompt the half was left that the cell before had asked for.
+  const found = judge({
+    nominalPercent: 100,
+    achievablePercent: 93.75,
+    reportedPercent: 50,
+    theoreticalPercent: 50,
+    promptTokens: 2048,
+    blockTokens: 128,
+    cachedTokensGcd: 1024,
+    workingSetTokens: 65_536,
+    capacityTokens: 39_936,
+  });
+  assert.deepEqual(outcome(found), ["differs", "eviction"]);
+});
+
 Deno.test("judgeHitRate() does not take a common divisor for a block where it explains nothing", () => {
   const evicted = judge({ reportedPercent: 22.4, cachedTokensGcd: 1792 });
   assert.deepEqual(outcome(evicted), ["differs", "unexplained"]);
