@@ -7,7 +7,13 @@
 import * as v from "valibot";
 import { KvmarkError } from "../lib/errors.ts";
 import type { Host } from "../lib/host.ts";
-import { outcomeText, parseThreshold, type ThresholdOutcome } from "../lib/metrics/thresholds.ts";
+import {
+  outcomeText,
+  parseThreshold,
+  type Threshold,
+  type ThresholdOutcome,
+} from "../lib/metrics/thresholds.ts";
+import type { Readable } from "./_options.ts";
 
 /** Checks of the options. */
 export const THRESHOLD_OPTIONS = {
@@ -59,4 +65,56 @@ export async function writeNamed(
       cause: error,
     });
   }
+}
+
+/** The options, checked. */
+export interface LimitOptions {
+  readonly failIf: readonly Threshold[];
+  readonly markdown?: string | undefined;
+  readonly junit?: string | undefined;
+}
+
+/** Problems between the options. */
+export function limitProblems({ failIf, junit }: Readable<LimitOptions>): string[] {
+  const problems: string[] = [];
+  if (junit !== undefined && failIf?.length === 0) {
+    problems.push("--junit needs --fail-if: without a limit there is nothing to test");
+  }
+  return problems;
+}
+
+/**
+ * Checks the limits of the newest run of a folder, and writes the files that the options name.
+ *
+ * @throws {KvmarkError} `threshold` as {@linkcode requireLimits}.
+ */
+export async function checkRunLimits(
+  host: Host,
+  dir: string,
+  options: LimitOptions,
+): Promise<void> {
+  const { failIf, markdown, junit } = options;
+  if (failIf.length === 0 && markdown === undefined) return;
+  const { readRun } = await import("../lib/results/read.ts");
+  const { checkRun } = await import("../lib/report/run_thresholds.ts");
+  const run = await readRun(host.files, dir);
+  const outcomes = checkRun(run, failIf);
+  if (markdown !== undefined) {
+    const { runMarkdown } = await import("../lib/report/markdown.ts");
+    await writeNamed(host, "--markdown", markdown, runMarkdown(run, outcomes));
+  }
+  if (junit !== undefined) {
+    const { junitXml } = await import("../lib/report/junit.ts");
+    await writeNamed(host, "--junit", junit, junitXml(`kvmark ${run.kind}`, outcomes));
+  }
+  requireLimits(host, outcomes);
+}
+
+/** Problems of limits of a run: it has no baseline. */
+export function runLimitProblems(options: Readable<LimitOptions>): string[] {
+  const relative = (options.failIf ?? []).filter((limit) => limit.isRatio);
+  return [
+    ...limitProblems(options),
+    ...relative.map(({ text }) => `--fail-if ${text}: only combine has a baseline for an x`),
+  ];
 }

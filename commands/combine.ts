@@ -26,7 +26,7 @@ import { readRun } from "../lib/results/read.ts";
 import { isResultFile } from "../lib/results/run_files.ts";
 import { withTierMap } from "./_draw.ts";
 import { checkOptions, type Readable } from "./_options.ts";
-import { requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
+import { limitProblems, requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
 
 const EXAMPLES = `
 --fail-if takes METRIC[@HIT_RATE] OPERATOR VALUE. The metric is a column of summary_*.csv or
@@ -94,8 +94,8 @@ async function combine(host: Host, raw: unknown): Promise<void> {
 }
 
 function across(options: Readable<Options>): string[] {
-  const { outputDirs: dirs, labels = [], junit, failIf } = options;
-  const problems: string[] = [];
+  const { outputDirs: dirs, labels = [] } = options;
+  const problems: string[] = limitProblems(options);
   if (dirs !== undefined && labels.length > 0 && labels.length !== dirs.length) {
     problems.push(`--labels has ${labels.length} names for ${dirs.length} folders`);
   }
@@ -103,9 +103,6 @@ function across(options: Readable<Options>): string[] {
     problems.push("--output-dirs names a folder twice");
   }
   if (new Set(labels).size < labels.length) problems.push("--labels has the same name twice");
-  if (junit !== undefined && failIf?.length === 0) {
-    problems.push("--junit needs --fail-if: without a limit there is nothing to test");
-  }
   return problems;
 }
 

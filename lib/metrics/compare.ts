@@ -3,8 +3,8 @@
  * noise. The noise is taken from the request rows by a bootstrap.
  *
  * Requests that are in flight together wait for each other, so that their figures are not
- * independent. Whole blocks of neighbouring requests are drawn, not single ones; blocks that are as
- * long as the concurrency keep such requests together.
+ * independent. Whole blocks of neighbouring requests are drawn, not single ones. Blocks twice as long
+ * as the concurrency keep most of such requests together, wherever a block begins.
  *
  * @module
  */
@@ -193,7 +193,7 @@ function widening(blocks: number): number {
 }
 
 function blockLength(requests: number, concurrency: number): number {
-  return Math.max(1, Math.min(Math.round(concurrency), Math.floor(requests / LEAST_BLOCKS)));
+  return Math.max(1, Math.min(Math.round(2 * concurrency), Math.floor(requests / LEAST_BLOCKS)));
 }
 
 /** Fills `counts` with how often each request is drawn: blocks of neighbours, around the end. */

@@ -163,7 +163,7 @@ const OWN_DEFINITIONS: readonly Definition[] = [
   {
     name: "95 % interval",
     definition: "From 1,000 resamples of the request rows of both runs, at the peak of each." +
-      " Blocks of neighbouring requests are drawn, as long as the concurrency, because requests" +
+      " Blocks of neighbouring requests are drawn, twice the concurrency long, because requests" +
       " that are in flight together wait for each other. It holds what one run shows of its own" +
       " noise; what changes from one run to the next is not in it.",
   },

@@ -1,11 +1,12 @@
 /**
- * A comparison as Markdown, short enough for a comment on a pull request.
+ * A run or a comparison as Markdown, short enough for a comment on a pull request.
  *
  * @module
  */
 
 import { EQUAL_LOAD } from "../metrics/compare.ts";
 import { outcomeText, type ThresholdOutcome } from "../metrics/thresholds.ts";
+import type { RunData } from "../results/schema.ts";
 import type { CellComparison, Comparison } from "./comparison.ts";
 import { metricTitle } from "./comparison_figures.ts";
 import {
@@ -15,6 +16,9 @@ import {
   pointText,
 } from "./comparison_findings.ts";
 import { intervalText, metricText } from "./comparison_tables.ts";
+import { summaryTable } from "./dashboard_tables.ts";
+import { findingsOf } from "./findings.ts";
+import { arrangeRows } from "./points.ts";
 import { formatCell } from "./tables.ts";
 
 /** The figures of the table. */
@@ -74,6 +78,23 @@ export function thresholdLines(outcomes: readonly ThresholdOutcome[]): string {
   return [...told, ...rest].join("\n");
 }
 
+/** A run as Markdown; `outcomes` of limits come first. */
+export function runMarkdown(run: RunData, outcomes: readonly ThresholdOutcome[] = []): string {
+  const findings = findingsOf(run, arrangeRows(run));
+  const { columns, rows } = summaryTable(run.summary);
+  const cells = rows.slice(0, MOST_ROWS).map((row) =>
+    row.map((value, i) => formatCell(columns[i]?.kind ?? "text", value))
+  );
+  const parts = [
+    `### ${markdownText(findings.headline)}`,
+    thresholdLines(outcomes),
+    findings.evidence.map((line) => markdownText(line)).join("\n\n"),
+    findings.warnings.slice(0, 12).map((line) => `- ⚠ ${markdownText(line)}`).join("\n"),
+    cells.length === 0 ? "" : markdownTable(columns.map((column) => column.label), cells),
+  ];
+  return `${parts.filter((part) => part !== "").join("\n\n")}\n`;
+}
+
 function table(comparison: Comparison, cells: readonly CellComparison[]): string {
   const header = ["Run", "Point", "Figure", "Baseline", "Value", "Ratio", "95 %", "Verdict"];
   const rows = cells.map((cell) => [
@@ -86,6 +107,10 @@ function table(comparison: Comparison, cells: readonly CellComparison[]): string
     intervalText(cell),
     cell.verdict,
   ]);
+  return markdownTable(header, rows);
+}
+
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (values: readonly string[]) =>
     `| ${values.map((value) => markdownText(value, 80)).join(" | ")} |`;
   return [line(header), `| ${header.map(() => "---").join(" | ")} |`, ...rows.map(line)].join("\n");

@@ -4,7 +4,7 @@ import { checkThresholds, parseThreshold } from "../metrics/thresholds.ts";
 import { sampleCacheRateRun } from "../../tests/support/sample_run.ts";
 import { compareRuns } from "./comparison.ts";
 import { junitXml, xmlText } from "./junit.ts";
-import { comparisonMarkdown, markdownText } from "./markdown.ts";
+import { comparisonMarkdown, markdownText, runMarkdown } from "./markdown.ts";
 import { checkComparison, checkRun } from "./run_thresholds.ts";
 
 const HOSTILE = `<img src=x onerror=alert(1)>"'|\`*_[x](http://evil)@team #1 =cmd()🙂\n\n# h` +
@@ -37,6 +37,14 @@ Deno.test("comparisonMarkdown() shows hostile labels as text, in a table of whol
   for (const line of table) {
     assert.equal(line.match(/(?<!\\)\|/g)?.length, 9, line);
   }
+});
+
+Deno.test("runMarkdown() shows a run with its limits, and hostile names as text", () => {
+  const run = sampleCacheRateRun({ contexts: [8000], rates: [0, 100], hostileText: HOSTILE });
+  const text = runMarkdown(run, checkRun(run, [parseThreshold("avg_ttft@0 > 1ms")]));
+  assert.match(text, /^### .*\n\n- ❌ avg\\_ttft&#64;0/);
+  assert.equal(text.split("\n").filter((line) => line.startsWith("| ")).length, 4);
+  assert.doesNotMatch(text, /<img|@team|[^\\]\]\(/);
 });
 
 Deno.test("junitXml() has a case for each limit and point, and a failure for each crossed one", () => {

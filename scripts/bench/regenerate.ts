@@ -29,8 +29,6 @@ import { sampleCacheRateRun } from "../../tests/support/sample_run.ts";
 const STAMP = "20261124_120000";
 const CONTEXTS = [2_000, 8_000, 32_000, 128_000];
 const RATES = Array.from({ length: 21 }, (_, i) => i * 5);
-/** Periods of a cell of the sample run. */
-const PERIODS = 6;
 const POLL_MS = 20;
 
 interface Measured {
@@ -48,7 +46,9 @@ interface Measured {
 
 /** Writes the folder of a run of about `rows` requests. @returns How many there are. */
 async function writeRun(dir: string, rows: number): Promise<number> {
-  const requests = Math.max(1, Math.round(rows / (CONTEXTS.length * RATES.length * PERIODS)));
+  const periods =
+    sampleCacheRateRun({ contexts: CONTEXTS, rates: RATES, requests: 1 }).phases.length;
+  const requests = Math.max(1, Math.round(rows / periods));
   let written = 0;
   for (const context of CONTEXTS) {
     const run = sampleCacheRateRun({ contexts: [context], rates: RATES, requests });

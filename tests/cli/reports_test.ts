@@ -137,8 +137,26 @@ Deno.test("regenerate draws the pages of cache-rate again, byte for byte; combin
     assert.equal(drawn.code, 0, drawn.stderr);
     assert.deepEqual(await filesOf(a), before);
     await assertCombine(dir, a, b);
+    await assertDamageIsTold(b);
   });
 });
+
+/** A run that was cut off, with one file destroyed, is drawn as far as it goes. */
+async function assertDamageIsTold(dir: string): Promise<void> {
+  for (const { name } of [...Deno.readDirSync(dir)]) {
+    const path = `${dir}/${name}`;
+    if (name.startsWith("phase_metadata_")) await Deno.writeTextFile(path, "\0\0\0");
+    if (name.startsWith("detailed_results_")) {
+      await Deno.writeTextFile(path, (await Deno.readTextFile(path)).slice(0, -40));
+    }
+  }
+  await Deno.writeTextFile(`${dir}/run.json`, "{");
+  const { code, stderr } = await kvmark(["regenerate", dir]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^kvmark: not read: run\.json: /m);
+  assert.match(stderr, /^kvmark: not read: phase_metadata_/m);
+  assert.match(stderr, /^kvmark: not read: detailed_results_512_.*last line was cut off/m);
+}
 
 async function assertCombine(dir: string, a: string, b: string): Promise<void> {
   const args = [
