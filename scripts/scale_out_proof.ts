@@ -60,7 +60,9 @@ async function simulate(truthLog: string) {
     url,
     async stop() {
       process.kill("SIGTERM");
+      const timer = setTimeout(() => process.kill("SIGKILL"), 5000);
       await process.status;
+      clearTimeout(timer);
       await reader.cancel();
     },
   };
