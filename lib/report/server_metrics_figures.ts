@@ -182,6 +182,7 @@ function panelOf(measure: Measure, servers: readonly ServerRows[], start: number
         name: `${name}${suffix}`,
         ...withGaps(rows, values, start),
         unit: measure.unit,
+        ...(isRate(measure) ? {} : { format: ".3~r" }),
         more: { marker: { size: 4 }, connectgaps: false },
       }));
     }
@@ -190,9 +191,15 @@ function panelOf(measure: Measure, servers: readonly ServerRows[], start: number
     title: measure.title,
     heightPx: 150,
     traces,
-    yaxis: { tickformat: "~s" },
+    // Only large numbers are read better as 15k; a share of 0.4 must not become 400m.
+    yaxis: isRate(measure) ? { tickformat: "~s" } : {},
     ...(measure.log === undefined ? {} : { log: measure.log }),
   };
+}
+
+/** Tokens or bytes per second, but not seconds per second. */
+function isRate({ unit }: Measure): boolean {
+  return unit === "tokens/s" || unit === "B/s";
 }
 
 /** A line must not run from one period to the next: nothing was read in between. */
