@@ -33,6 +33,10 @@ const CLIENTS = [
     [...TS, `${folder}fetch_reader.ts`],
     ["count"],
   ],
+  ["raw", "TCP without HTTP, only counts bytes", Deno.execPath(), [
+    ...TS,
+    `${folder}raw_reader.ts`,
+  ], []],
   [
     "fetch",
     "fetch, JSON of each chunk",
