@@ -7,6 +7,7 @@
 
 import { EXIT_CODES } from "../lib/errors.ts";
 import { type Metric, METRIC_RULES, METRICS } from "../lib/metrics/catalogue.ts";
+import { COMPARISON_COLUMNS } from "../lib/report/comparison_tables.ts";
 import {
   type Column,
   DETAIL_COLUMNS,
@@ -57,6 +58,12 @@ const TABLES: readonly { name: string; intro: string; columns: readonly Column[]
     name: "sustained_periods_*.csv",
     intro: "Written by later versions of the Python suite. kvmark reads it and never writes it.",
     columns: SUSTAINED_COLUMNS,
+  },
+  {
+    name: "comparison.csv",
+    intro:
+      "Written by `combine`: one row for each run, point and figure that the baseline has too.",
+    columns: COMPARISON_COLUMNS,
   },
 ];
 

@@ -56,9 +56,14 @@ export function incomparabilities(runs: readonly LabelledRun[], baseline: number
       const [a, b] = [of(base), of(other)];
       return a === undefined || b === undefined || a === b
         ? []
-        : [`${other.label}: other ${what}: ${b}, where ${base.label} has ${a}`];
+        : [printable(`${other.label}: other ${what}: ${b}, where ${base.label} has ${a}`)];
     });
   });
+}
+
+/** Names of models come from servers: none of them may steer a terminal. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, "\ufffd");
 }
 
 /** What has to agree but cannot be checked, because a run does not say it. */
