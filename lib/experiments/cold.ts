@@ -120,6 +120,6 @@ function notCold({ facts }: ColdSession, evidence: readonly string[]): KvmarkErr
   );
   return new KvmarkError("unverified", "A cold cache cannot be proved, as --cold require asks", {
     problems: evidence,
-    hint: [...new Set(ways), "or use --cold salt, which measures without that proof"].join("; "),
+    hint: [...new Set(ways), "--cold salt measures without that proof"].join("; "),
   });
 }
