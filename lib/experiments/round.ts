@@ -29,6 +29,10 @@ export interface Round {
 /**
  * The round that a shard takes part in. Reads only.
  *
+ * A shard writes its round down before it takes a row out of its files. So as long as no round of
+ * this start is there, what the folders say of finished cells is the same for whoever looks; and
+ * one that has appeared meanwhile is the answer.
+ *
  * @param cells All cells of the run, in order.
  * @param forceRestart Nothing that is in the folders counts as finished.
  */
@@ -38,45 +42,69 @@ export async function planRound(
   cells: readonly string[],
   forceRestart: boolean,
 ): Promise<Round> {
-  const { shard: { index, count }, outputDir } = config;
-  const others = Array.from({ length: count }, (_, i) => i).filter((i) => i !== index);
-  for (const one of [index, ...others]) {
-    const stored = await storedRound(files, shardDir(outputDir, one));
-    if (stored?.startAtWallMs !== config.startAtWallMs) continue;
-    return { cells: stored.cells, redo: new Set() };
-  }
-  if (forceRestart) return { cells, redo: new Set() };
-  const own = await finishedCells(files, shardDir(outputDir, index));
-  const each = await Promise.all(
-    others.map((other) => finishedCells(files, shardDir(outputDir, other))),
+  const dirs = Array.from(
+    { length: config.shard.count },
+    (_, index) => shardDir(config.outputDir, index),
   );
-  const open = cells.filter((cell) => !own.has(cell) || each.some((one) => !one.has(cell)));
-  return { cells: open, redo: new Set(open) };
+  const own = dirs[config.shard.index]!;
+  const mine = await storedRound(files, own, config);
+  if (mine !== undefined) return { cells: mine.cells, redo: new Set(mine.begun ? [] : mine.cells) };
+  const finished = await Promise.all(dirs.map((dir) => finishedCells(files, dir)));
+  const open = forceRestart
+    ? cells
+    : cells.filter((cell) => finished.some((one) => !one.has(cell)));
+  const agreed = (await firstOf(dirs, (dir) => storedRound(files, dir, config)))?.cells ?? open;
+  return { cells: agreed, redo: new Set(agreed) };
 }
 
-/** Writes a round down, for this shard when it is restarted and for the others. */
-export async function keepRound(files: Files, config: ShardConfig, round: Round): Promise<void> {
+async function firstOf<In, Out>(
+  list: readonly In[],
+  find: (one: In) => Promise<Out | undefined>,
+): Promise<Out | undefined> {
+  for (const one of list) {
+    const found = await find(one);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/**
+ * Writes a round down, for this shard when it is restarted and for the others. To be called before
+ * the shard changes anything else in its folder, and again when the cells to redo are out of it.
+ */
+export async function keepRound(
+  files: Files,
+  config: ShardConfig,
+  round: Round,
+  begun: boolean,
+): Promise<void> {
   const { shard, runId, outputDir, startAtWallMs } = config;
   const start = new Date(startAtWallMs).toISOString();
-  const stored = { start_at: start, run_id: runId, cells: round.cells };
-  const path = `${shardDir(outputDir, shard.index)}/${ROUND_NAME}`;
-  await files.writeText(path, JSON.stringify(stored, undefined, 2) + "\n");
+  const stored = { start_at: start, run_id: runId, begun, cells: round.cells };
+  const dir = shardDir(outputDir, shard.index);
+  await files.makeDir(dir);
+  await files.writeText(`${dir}/${ROUND_NAME}`, JSON.stringify(stored, undefined, 2) + "\n");
 }
 
 interface StoredRound {
-  readonly startAtWallMs: number;
   readonly cells: readonly string[];
+  /** The shard's cells to redo are out of its folder. */
+  readonly begun: boolean;
 }
 
-/** A round that cannot be read is as good as none: it is planned again. */
-async function storedRound(files: Files, dir: string): Promise<StoredRound | undefined> {
+/** The round in a folder; one of another start, or that cannot be read, is none. */
+async function storedRound(
+  files: Files,
+  dir: string,
+  { startAtWallMs }: ShardConfig,
+): Promise<StoredRound | undefined> {
   const text = await textOf(files, `${dir}/${ROUND_NAME}`);
   if (text === undefined) return undefined;
   try {
-    const { start_at, cells } = JSON.parse(text) as { start_at?: unknown; cells?: unknown };
-    const startAtWallMs = Date.parse(String(start_at));
+    const { start_at, cells, begun } = JSON.parse(text) as Record<string, unknown>;
     const isWhole = Array.isArray(cells) && cells.every((cell) => typeof cell === "string");
-    return isWhole && Number.isFinite(startAtWallMs) ? { startAtWallMs, cells } : undefined;
+    if (!isWhole || Date.parse(String(start_at)) !== startAtWallMs) return undefined;
+    return { cells, begun: begun === true };
   } catch {
     return undefined;
   }

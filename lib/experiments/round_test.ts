@@ -67,14 +67,36 @@ Deno.test("planRound() repeats cells that failed or that a shard has only in par
 
 Deno.test("planRound() of a shard that is restarted is the round that it had, whatever is finished by now", async () => {
   const files = await diskWith({ 0: ["1000_0"], 1: ["1000_0"] });
-  await keepRound(files, configOf(0), { cells: CELLS, redo: new Set() });
+  const round = { cells: CELLS, redo: new Set<string>() };
+  await keepRound(files, configOf(0), round, false);
+  const killedEarly = await planRound(files, configOf(0), CELLS, false);
+  assert.deepEqual(killedEarly, { cells: CELLS, redo: new Set(CELLS) }, "rows are still to go");
+  await keepRound(files, configOf(0), round, true);
   const again = await planRound(files, configOf(0), CELLS, false);
   assert.deepEqual(again, { cells: CELLS, redo: new Set() });
   // A shard that comes late takes the round from the folder of another one.
   const late = await planRound(files, configOf(1), CELLS, false);
-  assert.deepEqual(late, { cells: CELLS, redo: new Set() });
+  assert.deepEqual(late, { cells: CELLS, redo: new Set(CELLS) });
   const next = await planRound(files, configOf(1, START + 1000), CELLS, false);
   assert.deepEqual(next.cells, ["1000_50", "1000_100"], "a new start is a new round");
+});
+
+Deno.test("planRound() agrees with a shard that takes rows out of its files meanwhile", async () => {
+  const files = await diskWith({ 0: ["1000_0", "1000_100"], 1: ["1000_0", "1000_100"] });
+  const first = await planRound(files, configOf(0), CELLS, false);
+  assert.deepEqual(first.cells, ["1000_50"]);
+  // While shard 1 looks, shard 0 writes its round down and is caught with half of its cells.
+  const half = await diskWith({ 0: ["1000_0"] });
+  const racing = {
+    ...files,
+    async readText(path: string) {
+      if (path !== "out/shard-0/progress.json") return await files.readText(path);
+      await keepRound(files, configOf(0), first, false);
+      return await half.readText(path);
+    },
+  };
+  const second = await planRound(racing, configOf(1), CELLS, false);
+  assert.deepEqual(second.cells, first.cells);
 });
 
 Deno.test("planRound() counts nothing as finished with --force-restart, nor what cannot be read", async () => {

@@ -67,11 +67,12 @@ export async function runSweepExperiment(
     });
   }
   const pace = await planPace(host, config, cells, config.output.forceRestart);
+  if (pace !== undefined) await keepRound(host.files, pace.config, pace.round, false);
   const judgement = { ...config, cores: host.cores };
   const frame = { ...config, judgement, ...(pace && { again: pace.round.redo }) };
   return await runExperiment(host, experiment, frame, listener, signals, async (context) => {
     if (pace !== undefined) {
-      await keepRound(host.files, pace.config, pace.round);
+      await keepRound(host.files, pace.config, pace.round, true);
       describePace(pace, context.listener);
     }
     return await runSweep(context, config, cells, pace);
