@@ -17,9 +17,9 @@ import { workingSetSizes } from "../lib/experiments/working_set.ts";
 
 const CONTEXT_TOKENS = 4000;
 const SIZES = workingSetSizes({ minTokens: 40_000, maxTokens: 1_200_000, count: 37, scale: "log" });
-const SECONDS_PER_SIZE = "1";
+const SECONDS_PER_SIZE = "0.7";
 /** Tokens per second: far enough apart for the tiers to differ, fast enough for a short run. */
-const SPEEDS = { dram: 500_000, ssd: 150_000, prefill: 80_000 };
+const SPEEDS = { dram: 500_000, ssd: 200_000, prefill: 120_000 };
 
 /** A server: its tiers in tokens, fastest first. */
 interface Case {
