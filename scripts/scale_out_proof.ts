@@ -96,12 +96,12 @@ function sweep(url: string, experiment: string): string[] {
   const levels = experiment === "cache-rate" ? "--fixed-concurrency-levels" : "--fixed-concurrency";
   return [
     ...[experiment, "--api-endpoint", url, "--context-sizes", "4096", ...cells],
-    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "5", "--num-retries", "4"],
+    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "4", "--num-retries", "4"],
     ...["--output-tokens", "16", "--init-concurrency", "8", "--workers", "1", "--skip-graphs"],
   ];
 }
 
-const TIMETABLE = ["--warm-up-time", "8", "--period-gap", "1.5"];
+const TIMETABLE = ["--warm-up-time", "6", "--period-gap", "1.2"];
 
 /** Everything that must never occur twice, checked in the truth log. */
 function requireUnique(truth: readonly TruthEntry[], details: readonly Row[]): string[] {
@@ -231,7 +231,7 @@ async function requeue(dir: string): Promise<void> {
   try {
     const first = await round(15_000);
     // Lead, warm-up, first cell, and into the second one.
-    await sleep(15_000 + 8000 + 2 * 9500 + 5000);
+    await sleep(15_000 + 6000 + 2 * 9200 + 5000);
     await killShard(out, 2);
     await sleep(3000);
     await run(["scontrol", "update", `jobid=${first}_2`, "StartTime=now"]).catch(() => "");

@@ -10,6 +10,7 @@ import { type Judgement, observe } from "../load/runner.ts";
 import { optional } from "../metrics/spread.ts";
 import { type PeriodSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
 import type { PeriodOutcome } from "../record.ts";
+import { latestByCell } from "../results/cells.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
 import { recordOf } from "./merge_records.ts";
 import { cellIdOf, type ShardRun } from "./merge_shards.ts";
@@ -52,16 +53,9 @@ interface MergedPeriod {
   readonly problems: readonly string[];
 }
 
-/** The cells that at least one shard has finished, in the order in which they were run. */
+/** The cells that at least one shard has finished, by context size, working set and hit rate. */
 export function cellsOf(shards: readonly ShardRun[]): string[] {
-  const starts = new Map<string, number>();
-  for (const { data } of shards) {
-    for (const phase of data.phases) {
-      const cell = cellIdOf(phase);
-      starts.set(cell, Math.min(starts.get(cell) ?? Infinity, phase.start_time ?? Infinity));
-    }
-  }
-  return [...starts].sort((a, b) => a[1] - b[1]).map(([cell]) => cell);
+  return latestByCell(shards.flatMap(({ data }) => data.summary)).map(cellIdOf);
 }
 
 /** Merges one cell. @param count Shards that the run was dealt out to. */
