@@ -84,7 +84,7 @@ Deno.test("buildTierMap() claims no knee in flat, noisy and sloped curves", () =
       }
     }
   }
-  // docs/tier-map.md: of thousands of such curves about one in 500 is given a knee.
+  // docs/tier-map.md: of thousands of such curves fewer than one in 500 is given a knee.
   assert.ok(claimed.length <= 1, claimed.join("\n"));
 });
 
