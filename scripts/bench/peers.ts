@@ -1,0 +1,97 @@
+/**
+ * Whole benchmarks against each other, on the golden server: what each reports as TTFT against what
+ * the server did, and what it costs.
+ *
+ * ```sh
+ * deno run -A scripts/bench/peers.ts         # 200 streams, 10,000 chunks/s
+ * ```
+ *
+ * `vllm bench serve` needs `scripts/vllm_cpu.sh setup`; without it, kvmark runs alone. The CPU time
+ * is of a window in the middle, the peak memory of the whole process. All requests count, those that
+ * begin together at the start too.
+ *
+ * @module
+ */
+
+import { latencySpread } from "../../lib/metrics/spread.ts";
+import { startGolden } from "./golden.ts";
+import { machineLines, processUse, pythonVersions, watchOthers } from "./processes.ts";
+
+const STREAMS = 200;
+const CHUNKS_PER_SEC = 10_000;
+const TOKENS = 150;
+const TTFT_MS = 100;
+const SECONDS = 17;
+
+const folder = new URL("clients/", import.meta.url).pathname;
+const home = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`;
+const vllm = Deno.env.get("KVMARK_VLLM_DIR") ?? `${home}/kvmark/vllm`;
+
+const PEERS = [
+  ["kvmark", Deno.execPath(), ["run", "-A", `${folder}kvmark.ts`], []],
+  ["`vllm bench serve`", `${vllm}/venv/bin/python`, [`${folder}vllm_serve.py`], [`${vllm}/model`]],
+] as const;
+
+async function measure([name, program, before, after]: (typeof PEERS)[number]): Promise<void> {
+  await using golden = await startGolden({
+    ttftMs: TTFT_MS,
+    spread: 1,
+    itlMs: 1000 * STREAMS / CHUNKS_PER_SEC - 1.5 * TTFT_MS / TOKENS,
+  });
+  const child = new Deno.Command(program, {
+    args: [...before, golden.url, ...[STREAMS, TOKENS, SECONDS].map(String), ...after],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const output = child.output();
+  while ((await golden.stats()).running < STREAMS * 0.9) await pause(100);
+  await pause(3000);
+  const watch = await watchOthers(["self", golden.pid, child.pid]);
+  const [use, stats] = [await processUse(child.pid), await golden.stats()];
+  await pause(6000);
+  const [useLater, statsLater] = [await processUse(child.pid), await golden.stats()];
+  const others = await watch.end();
+  const { code, stdout } = await output;
+  if (code !== 0) throw new Error(`${name} ended with ${code}`);
+  // vLLM's log comes first.
+  const said = JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "");
+  const reported: number[] = Array.isArray(said)
+    ? said.map(({ ttftMs }: { ttftMs: number }) => ttftMs)
+    : said.ttftMs;
+  const done = (await golden.stop()).filter((request) => request.done);
+  const told = latencySpread(reported);
+  const truth = latencySpread(done.map((one) => (one.sentMs[0] ?? NaN) - one.receivedMs));
+  const chunks = statsLater.chunks - stats.chunks;
+  const cpuMs = useLater.cpuMs - use.cpuMs;
+  const seconds = (statsLater.atMs - stats.atMs) / 1000;
+  const cells = [
+    name,
+    `${reported.length}`,
+    (chunks / seconds).toFixed(0),
+    (cpuMs * 1000 / chunks).toFixed(1),
+    (useLater.peakBytes / 2 ** 20).toFixed(0),
+    `${told.medianMs?.toFixed(1)} / ${truth.medianMs?.toFixed(1)}`,
+    `${told.p99Ms?.toFixed(1)} / ${truth.p99Ms?.toFixed(1)}`,
+    others.toFixed(2),
+  ];
+  console.log(`| ${cells.join(" | ")} |`);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function main(): Promise<void> {
+  console.log([...await machineLines(), ...await pythonVersions()].join("\n"));
+  console.log(
+    "\n| benchmark | requests | chunks/s | CPU us/chunk | peak MiB | TTFT p50, said / true (ms) | " +
+      "p99 | other processes (cores) |\n|---|---|---|---|---|---|---|---|",
+  );
+  for (const peer of PEERS) {
+    await measure(peer).catch((error) =>
+      console.log(`| ${peer[0]} | not here: ${error.message} |`)
+    );
+  }
+}
+
+if (import.meta.main) await main();
