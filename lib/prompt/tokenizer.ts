@@ -37,6 +37,7 @@ export function loadTokenizerJson(json: unknown, config: unknown, source: string
   try {
     // Files of old versions leave these two out; the tokenizer asks for them.
     const whole = { added_tokens: [], ...json as object };
+    requireSaneIds(whole);
     tokenizer = new Tokenizer(whole, (config ?? {}) as object);
     if (tokenizer.encode("a b", { add_special_tokens: false }).ids.length === 0) {
       throw new Error("it encodes text to nothing");
@@ -52,6 +53,26 @@ export function loadTokenizerJson(json: unknown, config: unknown, source: string
     encodeNow,
     vocabularyWords: () => wordsOf(tokenizer),
   };
+}
+
+/** The largest vocabularies have 300,000 entries. */
+const MOST_IDS = 2 ** 24;
+
+/** The tokenizer makes a list as long as the largest id: one that is damaged would take all memory. */
+function requireSaneIds(json: { readonly model?: unknown; readonly added_tokens?: unknown }): void {
+  const { vocab } = (json.model ?? {}) as { readonly vocab?: unknown };
+  const added = Array.isArray(json.added_tokens) ? json.added_tokens : [];
+  const ids = [
+    // A list of pieces (Unigram) has its ids by position.
+    ...typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)
+      ? Object.values(vocab)
+      : [],
+    ...added.map((token) => (token as { readonly id?: unknown } | null)?.id),
+  ];
+  const odd = ids.findIndex((id) =>
+    !(Number.isInteger(id) && Number(id) >= 0 && Number(id) < MOST_IDS)
+  );
+  if (odd >= 0) throw new Error(`${JSON.stringify(ids[odd])} is no id of a token`);
 }
 
 /** Vocabulary entries that are a word with the marker for a space before it, in id order. */

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { KvmarkError } from "../errors.ts";
 import { hubCacheDir, isHubId } from "../hugging_face.ts";
-import { memoryFiles, unigramTokenizer } from "../../tests/support/tokenizers.ts";
+import {
+  memoryFiles,
+  unigramTokenizer,
+  wordPieceTokenizer,
+} from "../../tests/support/tokenizers.ts";
 import { findTokenizer, loadTokenizerJson } from "./tokenizer.ts";
 
 const JSON_TEXT = JSON.stringify(unigramTokenizer(["red", "green"]));
@@ -243,5 +247,21 @@ Deno.test("isHubId() takes no path", () => {
   for (const id of ["gpt2", "org/model", "meta-llama/Llama-3.1-8B"]) assert.ok(isHubId(id), id);
   for (const id of ["", "../x", "/x", "a/b/c", "./a", "a/..", "a b", "a/"]) {
     assert.ok(!isHubId(id), id);
+  }
+});
+
+Deno.test("loadTokenizerJson() refuses ids for which a list would take all memory", () => {
+  const base = wordPieceTokenizer(["one"]) as { model: { vocab: Record<string, unknown> } };
+  for (const id of [1_192_703_380, -1, 0.5, 2 ** 53, "1", null]) {
+    const model = { ...base.model, vocab: { ...base.model.vocab, two: id } };
+    assert.throws(
+      () => loadTokenizerJson({ ...base, model }, undefined, "file"),
+      /no id of a token/,
+    );
+    const added_tokens = [{ id, content: "<x>", special: true }];
+    assert.throws(
+      () => loadTokenizerJson({ ...base, added_tokens }, undefined, "file"),
+      /no id of a token/,
+    );
   }
 });
