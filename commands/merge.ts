@@ -8,6 +8,9 @@ import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { mergeRun } from "../lib/experiments/merge.ts";
 import type { Host } from "../lib/host.ts";
+import { readRun } from "../lib/results/read.ts";
+import { writeTierMap } from "../lib/results/tier_map_file.ts";
+import { withTierMap } from "./_draw.ts";
 import { writePages } from "./_finish.ts";
 import { checkOptions } from "./_options.ts";
 import { resultTable } from "./_result_table.ts";
@@ -42,6 +45,12 @@ export function command(host: Host): Command {
     .action((dir, raw) => merge(host, dir, checkOptions(OPTIONS, raw))) as unknown as Command;
 }
 
+/** Of a working-set run, the tiers by the rows of all shards. */
+async function keepTierMap(host: Host, dir: string): Promise<void> {
+  const { tierMap } = await withTierMap(await readRun(host.files, dir));
+  if (tierMap !== undefined) await writeTierMap(host.files, dir, tierMap);
+}
+
 async function merge(
   host: Host,
   dir: string,
@@ -53,6 +62,7 @@ async function merge(
     rows.every((row) => row.shard_problem === undefined);
   for (const note of notes) host.stderr.write(`${note}\n`);
   for (const warning of warnings) host.stderr.write(`warning: ${warning}\n`);
+  await keepTierMap(host, dir);
   const page = skipGraphs || rows.length === 0 ? undefined : await writePages(host, dir);
   if (json) {
     const where = { output_dir: dir, index: page ?? null };
