@@ -55,15 +55,20 @@ function tierMapGraph(map: TierMap, series: MapSeries, isFirst: boolean): Graph 
     title: `Memory tiers, context ${formatCount(context)} tokens, nominal hit rate ${rate} %`,
     group: isFirst ? "key" : "comparison",
     about: [
-      "Shaded: which tier serves a working set of that size. Grey: the interval of a knee.",
-      series.concurrency === undefined
-        ? "Each size at its own concurrency."
-        : `All sizes at concurrency ${formatCount(series.concurrency)}.`,
-      ...series.evidence,
+      isMixed(series)
+        ? "Under random access all tiers whose names stand below serve a size together."
+        : "Shaded: which tier serves a working set of that size.",
+      "Grey: the interval of a knee.",
+      ...series.evidence.slice(0, 1),
     ].join(" "),
     figure: figureOf(map, series),
     table: sizeTable(map, series),
   };
+}
+
+/** True where several tiers serve each size. */
+function isMixed({ knees }: MapSeries): boolean {
+  return knees.some((knee) => knee.method === "fit");
 }
 
 function figureOf(map: TierMap, series: MapSeries): Figure {
@@ -80,7 +85,10 @@ function figureOf(map: TierMap, series: MapSeries): Figure {
       shapes: regions(series).flatMap(shade).concat(series.knees.flatMap(kneeShapes)),
     },
   );
-  const labels = regions(series).map((region) => tierLabel(region, axis.isLog));
+  const labels = regions(series).map((region, i, all) => {
+    const together = isMixed(series) ? all.slice(0, i + 1) : [region];
+    return tierLabel(region, together.map(({ tier }) => tier.name).join(" + "), axis.isLog);
+  });
   const titles = figure.layout["annotations"] as readonly PlotlyObject[];
   return { ...figure, layout: { ...figure.layout, annotations: [...titles, ...labels] } };
 }
@@ -183,9 +191,9 @@ function kneeShapes({ workingSetTokens, low, high }: MapKnee): PlotlyObject[] {
 }
 
 /** The name of a tier above its stretch. A logarithmic axis wants the logarithm, of text only. */
-function tierLabel({ tier, from, to }: Region, isLog: boolean): PlotlyObject {
+function tierLabel({ from, to }: Region, text: string, isLog: boolean): PlotlyObject {
   return {
-    text: tier.name,
+    text,
     xref: "x",
     yref: "paper",
     x: rounded(isLog ? Math.log10(Math.sqrt(from * to)) : (from + to) / 2),
@@ -197,10 +205,10 @@ function tierLabel({ tier, from, to }: Region, isLog: boolean): PlotlyObject {
 }
 
 function ttftPanel(series: MapSeries): Panel {
-  const { sizes, tiers, knees } = series;
+  const { sizes, tiers } = series;
   const measured = sizes.filter((size) => size.ttftMs !== undefined);
   const time = timeUnit(measured.map((size) => (size.ttftMs ?? 0) / 1000));
-  const mixed = knees.some((knee) => knee.method === "fit");
+  const mixed = isMixed(series);
   const inRegion = new Map(regions(series).map((region) => [region.tier, region]));
   const ends = [sizes[0]?.workingSetTokens ?? 0, sizes.at(-1)?.workingSetTokens ?? 0];
   const plateaus = tiers.map((tier) => {

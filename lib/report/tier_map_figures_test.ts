@@ -97,7 +97,7 @@ Deno.test("tierMapGraphs() shades the tiers and marks each knee with its interva
   assert.equal(xaxis.type, "log");
   assert.equal(xaxis.ticktext[xaxis.tickvals.indexOf(100_000)], "100k<br>15.3 GiB");
   // Plotly places shapes by value and text by logarithm.
-  const label = annotations.find(({ text }) => text === "DRAM");
+  const label = annotations.find(({ text }) => text === "HBM + DRAM");
   assert.ok(Math.abs((label?.x ?? NaN) - Math.log10(Math.sqrt(60_000 * 320_000))) < 1e-4);
   assert.equal(graph.table.rows.length, 5);
   assert.deepEqual(graph.table.rows[2]?.slice(0, 5), [80_000, "12.2 GiB", 40, 30, 500]);

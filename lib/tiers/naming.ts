@@ -11,7 +11,7 @@ import type {
   NamedBy,
   StatedTier,
 } from "../results/tier_map_file.ts";
-import { formatCount, formatShort } from "../units.ts";
+import { formatCount, formatMs, formatShort } from "../units.ts";
 import type { Plateau, Shape } from "./plateaus.ts";
 import { HELD_SHARE, LOST_SHARE } from "./steps.ts";
 
@@ -94,10 +94,8 @@ function missOf(
   if (coldMs !== undefined && ttftMs !== undefined) {
     const isCold = ttftMs >= COLD_SHARE * coldMs;
     evidence.push(
-      `The slowest plateau (${formatShort(ttftMs)} ms) is ${
-        isCold ? "as slow as" : "faster than"
-      }` +
-        ` prompts that share nothing (${formatShort(coldMs)} ms).`,
+      `The slowest plateau (${formatMs(ttftMs)}) is ${isCold ? "as slow as" : "faster than"}` +
+        ` prompts that share nothing (${formatMs(coldMs)}).`,
     );
     return isCold ? named("cold requests") : undefined;
   }

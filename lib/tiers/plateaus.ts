@@ -6,7 +6,7 @@
 
 import { median } from "../metrics/intervals.ts";
 import type { KneeSignal } from "../results/tier_map_file.ts";
-import { formatCount, formatPercent, formatShort } from "../units.ts";
+import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import { type CellSeries, MIN_SIZES, type SizeCell, type TierRequest } from "./cells.ts";
 import { HELD_SHARE, LOST_SHARE } from "./steps.ts";
 
@@ -94,5 +94,5 @@ export function flatText({ cells, concurrency }: CellSeries): string {
   return `No knee: from ${formatShort(cells[0]?.workingSetTokens)} to ${
     formatShort(cells.at(-1)?.workingSetTokens)
   } tokens the median TTFT at concurrency ${formatCount(concurrency)} changes by ${change} ` +
-    `(${formatShort(small)} to ${formatShort(large)} ms), and nowhere in a step.`;
+    `(${formatMs(small)} to ${formatMs(large)}), and nowhere in a step.`;
 }

@@ -5,7 +5,7 @@
  */
 
 import { median } from "../metrics/intervals.ts";
-import { formatCount, formatPercent, formatShort } from "../units.ts";
+import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import { type CapacityFit, fitCapacity } from "./capacity_fit.ts";
 import type { CellSeries, SizeCell, TierRequest } from "./cells.ts";
 import { clusterBounds } from "./clusters.ts";
@@ -50,6 +50,11 @@ export function byShares(series: CellSeries): Shape {
     if (last !== undefined && boundary !== undefined && boundary.low <= last.high) {
       // Too little between two ends for a tier: prompts that are held in part.
       boundaries[boundaries.length - 1] = joined(last, boundary);
+      evidence.push(
+        `The intervals of the two ends overlap, so they are one: the ${
+          formatCount(group.length)
+        } requests between the clusters are prompts that are held in part.`,
+      );
       groups.push([...groups.pop() ?? [], ...group]);
     } else {
       groups.push(group);
@@ -86,7 +91,7 @@ function boundsOf(cells: readonly SizeCell[], evidence: string[]): number[] {
     }).length;
     if (mixed >= 2) return true;
     evidence.push(
-      `TTFTs below and above ${formatShort(bound)} ms do not mix at two sizes, as tiers do under ` +
+      `TTFTs below and above ${formatMs(bound)} do not mix at two sizes, as tiers do under ` +
         "random access: not taken for two tiers.",
     );
     return false;

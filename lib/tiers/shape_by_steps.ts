@@ -5,7 +5,7 @@
  */
 
 import type { KneeSignal } from "../results/tier_map_file.ts";
-import { formatPercent, formatShort } from "../units.ts";
+import { formatMs, formatPercent, formatShort } from "../units.ts";
 import type { CellSeries, SizeCell } from "./cells.ts";
 import {
   type Boundary,
@@ -111,7 +111,7 @@ function stepText(cells: readonly SizeCell[], { before, after }: Step): string[]
   const what = [
     left?.ttftMs === undefined || right?.ttftMs === undefined
       ? undefined
-      : `median TTFT ${formatShort(left.ttftMs)} to ${formatShort(right.ttftMs)} ms`,
+      : `median TTFT ${formatMs(left.ttftMs)} to ${formatMs(right.ttftMs)}`,
     left?.hitShare === undefined || right?.hitShare === undefined
       ? undefined
       : `found in the cache ${formatPercent(left.hitShare * 100)} to ${

@@ -17,7 +17,7 @@ import type {
   StatedTier,
   TierMap,
 } from "../results/tier_map_file.ts";
-import { formatCount, formatPercent, formatShort } from "../units.ts";
+import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import { breakEvenOf, type SavedTime } from "./break_even.ts";
 import { type CellSeries, promptsOf, seriesOf } from "./cells.ts";
 import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
@@ -280,9 +280,13 @@ function headlineOf(series: MapSeries | undefined): string {
   const last = series.tiers.at(-1);
   const beyond = last === undefined
     ? ""
-    : `; beyond: ${last.name}, ${formatShort(last.ttft.ms)} ms a prompt`;
+    : `; beyond: ${last.name}, ${formatMs(last.ttft.ms)} a prompt`;
   const byOrder = series.tiers.some((tier) => tier.namedBy === "order" && tier.name !== "cache");
-  return ends.join(", ") + beyond + (byOrder ? " (tiers named by their order)" : "");
+  return capitalised(ends.join(", ")) + beyond + (byOrder ? " (tiers named by their order)" : "");
+}
+
+function capitalised(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** What the other series say about the knees of the first one. */
