@@ -107,6 +107,7 @@ class PromptLru {
   /** Oldest first. Negative keys are passing text. */
   readonly #order = new Map<number, number>();
   #passed = 0;
+  #total = 0;
 
   constructor(capacities: readonly number[], kept: number, passing: number) {
     let end = 0;
@@ -117,26 +118,35 @@ class PromptLru {
 
   /** Uses a prompt; returns the index of the tier that it was found in (one past them: none). */
   use(index: number): number {
-    let [newer, found] = [0, false];
-    for (const [key, tokens] of this.#order) {
-      if (key === index) [newer, found] = [0, true];
-      newer += tokens;
+    const found = this.#order.has(index);
+    let newer = 0;
+    if (found) {
+      let older = 0;
+      for (const [key, tokens] of this.#order) {
+        if (key === index) break;
+        older += tokens;
+      }
+      newer = this.#total - older;
+      this.#drop(index);
+    }
+    if (this.#passing > 0) this.#add(--this.#passed, this.#passing);
+    this.#add(index, this.#kept);
+    for (const key of this.#order.keys()) {
+      if (this.#total <= (this.#ends.at(-1) ?? 0) * 1.5) break;
+      this.#drop(key);
     }
     const tier = found ? this.#ends.findIndex((end) => newer <= end) : -1;
-    this.#order.delete(index);
-    if (this.#passing > 0) this.#order.set(--this.#passed, this.#passing);
-    this.#order.set(index, this.#kept);
-    this.#forget();
     return tier < 0 ? this.#ends.length : tier;
   }
 
-  #forget(): void {
-    let total = [...this.#order.values()].reduce((sum, tokens) => sum + tokens, 0);
-    for (const [key, tokens] of this.#order) {
-      if (total <= (this.#ends.at(-1) ?? 0) * 1.5) return;
-      this.#order.delete(key);
-      total -= tokens;
-    }
+  #add(key: number, tokens: number): void {
+    this.#order.set(key, tokens);
+    this.#total += tokens;
+  }
+
+  #drop(key: number): void {
+    this.#total -= this.#order.get(key) ?? 0;
+    this.#order.delete(key);
   }
 }
 
