@@ -153,8 +153,14 @@ function readStated(
     return knee !== undefined && tokens >= knee.low / STATED_SLACK &&
       tokens <= knee.high * STATED_SLACK;
   };
-  const fits = (reading: "inclusive" | "exclusive") =>
-    boundaries.map((_, i) => ends.find((end) => agrees(end[reading], i))?.name);
+  const fits = (reading: "inclusive" | "exclusive") => {
+    const at = boundaries.map((_, i) => ends.findIndex((end) => agrees(end[reading], i)));
+    return at.map((end, i) => {
+      if (end < 0) return undefined;
+      // Tiers above it that no plateau shows are in this one too: it has no one name.
+      return end === (i === 0 ? 0 : (at[i - 1] ?? -1) + 1) ? ends[end]?.name : "cache" as const;
+    });
+  };
   const [exclusive, inclusive] = [fits("exclusive"), fits("inclusive")];
   const count = (names: readonly unknown[]) => names.filter((one) => one !== undefined).length;
   for (const [i, knee] of boundaries.entries()) {

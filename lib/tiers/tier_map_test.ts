@@ -174,6 +174,12 @@ Deno.test("buildTierMap() reads the server's stated capacities as exclusive or i
   const inclusive = buildTierMap(run, stated(60_000, 260_000, 860_000));
   assert.equal(inclusive.tiers[1]?.capacity?.reading, "inclusive");
   assert.equal(inclusive.tiers[1]?.capacity?.tokens, inclusive.knees[1]?.workingSetTokens);
+  const hidden = buildTierMap(
+    testRun({ ...CYCLIC, sizes: logSizes(80_000, 600_000, 12) }),
+    stated(60_000, 200_000, 600_000),
+  );
+  // HBM ends below the smallest set: what ends at the end of DRAM is both together.
+  assert.deepEqual([hidden.tiers[0]?.name, hidden.knees[0]?.from], ["cache", "cache"]);
   const other = buildTierMap(run, stated(500_000, 5_000_000, 9_000_000));
   assert.match(other.evidence.join("\n"), /agrees with no capacity that the server states/);
   // A map that is made again from the folder keeps what the server stated.
@@ -199,6 +205,7 @@ Deno.test("buildTierMap() names plateaus by the server's counters, before anythi
     map.tiers.map((tier) => [tier.name, tier.namedBy]),
     [["DRAM", "server counters"], ["SSD", "server counters"], ["recompute", "order"]],
   );
+  assert.equal(map.tiers[0]?.capacity, undefined, "with or without what is above it?");
 });
 
 Deno.test("buildTierMap() compares like with like: one concurrency for all sizes", () => {
