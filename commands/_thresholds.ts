@@ -17,17 +17,20 @@ import type { Readable } from "./_options.ts";
 
 /** Checks of the options. */
 export const THRESHOLD_OPTIONS = {
-  failIf: v.array(v.pipe(
-    v.string(),
-    v.rawTransform(({ dataset, addIssue, NEVER }) => {
-      try {
-        return parseThreshold(dataset.value);
-      } catch (error) {
-        addIssue({ message: (error as Error).message });
-        return NEVER;
-      }
-    }),
-  )),
+  failIf: v.optional(
+    v.array(v.pipe(
+      v.string(),
+      v.rawTransform(({ dataset, addIssue, NEVER }) => {
+        try {
+          return parseThreshold(dataset.value);
+        } catch (error) {
+          addIssue({ message: (error as Error).message });
+          return NEVER;
+        }
+      }),
+    )),
+    [],
+  ),
   markdown: v.optional(v.string()),
   junit: v.optional(v.string()),
 };

@@ -47,7 +47,10 @@ const OPTIONS = v.object({
     v.array(v.string(), "takes the folders of at least two runs"),
     v.minLength(2, "takes the folders of at least two runs"),
   ),
-  labels: v.array(v.pipe(v.string(), v.check((label) => label.trim() !== "", "is empty"))),
+  labels: v.optional(
+    v.array(v.pipe(v.string(), v.check((label) => label.trim() !== "", "is empty"))),
+    [],
+  ),
   output: v.string(),
   baseline: v.optional(v.string()),
   force: v.optional(v.boolean(), false),
@@ -65,11 +68,11 @@ export function command(host: Host): Command {
         "run is better, worse or within noise of the baseline. Folders of the Python suite too.",
     )
     .requiredOption("--output-dirs <dir...>", "results folders of the runs")
-    .option("--labels <text...>", "their names, in the same order (default: of the folders)", [])
+    .option("--labels <text...>", "their names, in the same order (default: of the folders)")
     .option("--output <dir>", "folder of the comparison", "./combined_output")
     .option("--baseline <label>", "run that the others are compared with (default: the first)")
     .option("--force", "compare runs of another model, output length, chunk size or definition")
-    .option("--fail-if <limit...>", "exit 10 where this holds: 'p95_ttft > 1.10x'", [])
+    .option("--fail-if <limit...>", "exit 10 where this holds: 'p95_ttft > 1.10x'")
     .option("--markdown <file>", "the result for a comment on a pull request")
     .option("--junit <file>", "what became of the limits, as JUnit XML")
     .option("--single-file", "one index.html with all graphs inside")

@@ -70,9 +70,11 @@ function printable(text: string): string {
 export function unknownAgreements(runs: readonly LabelledRun[]): string[] {
   return MUST_AGREE.flatMap(({ what, of }) => {
     const silent = runs.filter((run) => of(run) === undefined).map((run) => run.label);
-    return silent.length === 0
-      ? []
-      : [`Whether the ${what} is the same cannot be checked: ${silent.join(", ")} does not say.`];
+    return silent.length === 0 ? [] : [
+      `Whether the ${what} is the same cannot be checked: ${silent.join(", ")} ${
+        silent.length === 1 ? "does" : "do"
+      } not say.`,
+    ];
   });
 }
 

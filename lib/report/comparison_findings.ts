@@ -132,9 +132,10 @@ export function conclusionsOf(comparison: Comparison): string[] {
 }
 
 function sentenceOf(comparison: Comparison, one: Overall): string {
+  const flat = formatRatio(one.lowest) === formatRatio(one.highest);
   const range = one.points === 1
     ? ""
-    : ` (geometric mean over ${one.points} points; ${extremes(comparison, one)})`;
+    : ` (geometric mean over ${one.points} points${flat ? "" : `; ${extremes(comparison, one)}`})`;
   const atPeaks = comparison.kind !== "single-prompt" && one.metric === "p95_ttft";
   const title = metricTitle(one.metric) + (atPeaks ? " at the peaks, under different loads," : "");
   return `${title} is ${formatRatio(one.ratio)}${range}: ${verdicts(one)}.`;
