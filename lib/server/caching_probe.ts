@@ -11,11 +11,13 @@ import { parseExposition } from "./exposition.ts";
 import { type Capability, type Engine, no, unknown, yes } from "./facts.ts";
 import { hitsFromCounters } from "./hits.ts";
 import { trySend } from "./http.ts";
+import { recomputeOf } from "./recompute.ts";
 import {
   probeCachePrompt,
   type ProbeContext,
   probeRepeat,
   probeSalt,
+  refusalOf,
   type RepeatProbe,
   wasReused,
 } from "./inference_probe.ts";
@@ -206,16 +208,20 @@ async function recomputeCapability(
   context: CachingContext,
   repeat: RepeatProbe,
 ): Promise<Capability> {
-  if (context.engine === "llamacpp" && repeat.refused === undefined) {
-    return await probeCachePrompt(context, repeat, context.streamUsage);
+  const { engine, streamUsage } = context;
+  const recompute = recomputeOf(engine);
+  if (recompute === undefined) return no("no control per request is known");
+  if (repeat.refused !== undefined) return unknown("the repeated prompt was refused");
+  if (recompute.skips === "everything") {
+    return await probeCachePrompt(context, repeat, streamUsage);
   }
-  if (context.engine === "kvmark-sim") {
-    return yes("kv_transfer_params.max_load_tokens: 0 skips its tiers below HBM");
-  }
-  return context.engine === "vllm"
-    ? unknown(
-      "kv_transfer_params.max_load_tokens: 0 skips offload tiers, from vLLM of September 2026",
+  const refusal = await refusalOf(context, repeat, streamUsage, recompute.fields);
+  if (refusal !== undefined) return no(refusal);
+  // Its effect is not seen on a prompt that HBM holds.
+  return engine === "kvmark-sim"
+    ? yes("kv_transfer_params.max_load_tokens: 0 skips its tiers below HBM")
+    : unknown(
+      "kv_transfer_params.max_load_tokens: 0 is taken; vLLM obeys it from September 2026",
       "needs a vLLM with max_load_tokens and an offload tier",
-    )
-    : no("no control per request is known");
+    );
 }

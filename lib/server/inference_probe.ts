@@ -246,6 +246,22 @@ export async function probeCachePrompt(
   return await probeBypass(context, cached, streamUsage, { field: "cache_prompt", value: false });
 }
 
+/** Why a request with these further fields is refused; nothing if it is answered. */
+export async function refusalOf(
+  context: ProbeContext,
+  cached: RepeatProbe,
+  streamUsage: boolean,
+  fields: Readonly<Record<string, unknown>>,
+): Promise<string | undefined> {
+  const request = usageRequest(context, cached.api, cached.text, streamUsage);
+  const answer = await infer(context.access, {
+    ...request,
+    extra: { ...request.extra, ...fields },
+  });
+  if (answer.ok) return undefined;
+  return `${Object.keys(fields).join(", ")} is refused with ${describe(context.access, answer)}`;
+}
+
 async function probeBypass(
   context: ProbeContext,
   cached: RepeatProbe,

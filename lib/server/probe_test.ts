@@ -43,6 +43,13 @@ Deno.test("probeServer() knows vLLM in development mode with token details", asy
   ]);
 });
 
+Deno.test("probeServer() does not think that a server recomputes that refuses the field", async () => {
+  const fields = { ...VLLM.fields, kv_transfer_params: "string" } as const;
+  const { facts } = await probe({ ...VLLM, fields });
+  assert.equal(facts.capabilities.recompute.state, "no");
+  assert.match(facts.capabilities.recompute.evidence, /kv_transfer_params is refused with 400/);
+});
+
 Deno.test("probeServer() names the flags that a plain vLLM lacks", async () => {
   const { "/reset_prefix_cache": _, ...posts } = VLLM.posts ?? {};
   const { facts } = await probe({ ...VLLM, posts, cachedTokens: "never" });
