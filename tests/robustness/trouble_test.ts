@@ -20,7 +20,7 @@ Deno.test("a signal drains, two signals stop, and the same command ends the run"
   await withTempDir(async (dir) => {
     await using simulator = await startSimulateCommand(EXACT_SIMULATE);
     const args = [...SMALL_EXACT_RUN, "--api-endpoint", simulator.url];
-    for (const signals of [["SIGTERM"], ["SIGINT", "SIGINT"]] as const) {
+    await Promise.all(([["SIGTERM"], ["SIGINT", "SIGINT"]] as const).map(async (signals) => {
       const out = `${dir}/${signals.length}`;
       const [program = "", ...words] = await commandUnderTest();
       const child = new Deno.Command(program, {
@@ -39,7 +39,7 @@ Deno.test("a signal drains, two signals stop, and the same command ends the run"
       const again = await kvmark([...args, "--output-dir", out]);
       assert.equal(again.code, 0, again.stderr);
       assertWhole(out);
-    }
+    }));
   });
 });
 
