@@ -23,16 +23,22 @@ export interface CapacityLevel {
   readonly reasons: readonly string[];
 }
 
-const LEVELS = [8, 32, 128, 512, 2048] as const;
+const LEVELS = [8, 32, 128, 256, 512, 1024, 2048] as const;
 /** The first requests meet code that is not compiled yet. */
 const WARM_UP_MS = 300;
+/** Of the middle answer. */
 const OUTPUT_TOKENS = 50;
+/**
+ * Answers are up to so many tokens shorter or longer. Of equal ones all streams would end at one
+ * instant, and what was found would be how fast so many requests can be sent.
+ */
+const SPREAD_TOKENS = 20;
 const ITL_MS = 10;
 /** Of the order of a TTFT limit: how much lag of the client matters is judged against it. */
 const TTFT_MS = 500;
 const REQUEST_MS = TTFT_MS + (OUTPUT_TOKENS - 1) * ITL_MS;
-/** Whole requests: the window must not end in the middle of what all streams do at once. */
-const PERIOD_MS = 2 * REQUEST_MS;
+/** All streams begin at once, and wait for their first token: after two rounds they are mixed. */
+const PERIOD_MS = 3 * REQUEST_MS;
 /** Less than this share of the ideal, and the level is not driven. */
 const DRIVEN = 0.9;
 
@@ -105,6 +111,9 @@ async function runLevel(
 }
 
 function requestFor(target: Target, streams: number, number: number): InferenceRequest {
+  // A stride without a divisor in common takes every length equally often, in no visible order.
+  const longer = (number * 7919) % (2 * SPREAD_TOKENS + 1) - SPREAD_TOKENS;
+  const outputTokens = OUTPUT_TOKENS + longer;
   return {
     requestId: `calibration-${streams}-${number}`,
     labels: {
@@ -118,8 +127,8 @@ function requestFor(target: Target, streams: number, number: number): InferenceR
     plan: { promptTokens: 8, sharedTokens: 0, achievableTokens: 0 },
     api: target.api,
     url: routeUrl(target),
-    body: encodeBody(target, "time year people way day man thing", OUTPUT_TOKENS),
-    maxOutputTokens: OUTPUT_TOKENS,
+    body: encodeBody(target, "time year people way day man thing", outputTokens),
+    maxOutputTokens: outputTokens,
     timeoutMs: 30_000,
   };
 }
