@@ -61,10 +61,48 @@ Deno.test({
       }
       const indexed = await kvmark(["index", `${dir}/python-single-prompt`, "3.1"]);
       assert.equal(indexed.code, 0, indexed.stderr);
+      await assertClaims(dir);
       const page = await Deno.readTextFile(`${dir}/python-single-prompt/index.html`);
       assert.match(page, /Report by kvmark \(version 3\.1\)/);
     }),
 });
+
+/** The rows behind the graph of a page, by column. */
+async function graphRows(page: string): Promise<Record<string, number | string>[]> {
+  const html = await Deno.readTextFile(page);
+  const json = /<script type="application\/json">([^]*?)<\/script>/.exec(html)?.[1] ?? "";
+  const { header, rows } = JSON.parse(json).csv as {
+    header: string[];
+    rows: (number | string)[][];
+  };
+  return rows.map((row) => Object.fromEntries(row.map((value, i) => [header[i], value])));
+}
+
+/** What the pages say is what the CSV files say, read here without the program. */
+async function assertClaims(dir: string): Promise<void> {
+  const fixed = `${dir}/python-cache-rate-fixed`;
+  const [row] = readCsvText(await Deno.readTextFile(`${fixed}/summary_20251219_214222.csv`));
+  const [drawn] = await graphRows(`${fixed}/performance_vs_cache_rate_8000.html`);
+  assertWithin(Number(drawn?.["Input, tokens/s"]), Number(row?.["input_tokens_per_sec"]), "input");
+  assertWithin(Number(drawn?.["TTFT P95 (s)"]), Number(row?.["p95_ttft"]), "P95");
+  assert.equal(drawn?.["Concurrency"], Number(row?.["peak_concurrency"]));
+  const single = `${dir}/python-single-prompt`;
+  const newest = readCsvText(
+    await Deno.readTextFile(`${single}/single_prompt_results_20251219_203411.csv`),
+  );
+  for (const point of await graphRows(`${single}/single_prompt_performance.html`)) {
+    const mean = (isCold: boolean) => {
+      const ttfts = newest.filter((one) =>
+        Number(one["context_size"]) === point["Context"] &&
+        (one["prompt_type"] === "unique") === isCold
+      ).map((one) => Number(one["ttft"]));
+      return ttfts.reduce((sum, ttft) => sum + ttft, 0) / ttfts.length;
+    };
+    assertWithin(Number(point["TTFT cold (s)"]), mean(true), "cold");
+    assertWithin(Number(point["TTFT cached (s)"]), mean(false), "cached");
+    assertWithin(Number(point["Speedup"]), mean(true) / mean(false), "speedup");
+  }
+}
 
 /**
  * Input throughput of each working set, from the text of the file: the best concurrency of the
