@@ -26,8 +26,11 @@ interface DemoPart {
   readonly options: readonly string[];
 }
 
-/** Tiers that a sweep of a few seconds passes through, one after the other. */
-const TIERS = { hbmTokens: 20_000, dramTokens: 32_000, ssdTokens: 32_000 } as const;
+/** Tiers that a sweep of a few seconds passes through: three prompts each, and room for output. */
+const TIERS = { hbmTokens: 24_512, dramTokens: 24_000, ssdTokens: 24_000 } as const;
+
+/** So slow that their times to the first token are apart on a busy machine too. */
+const SPEEDS = { dramReadTokensPerSec: 250_000, ssdReadTokensPerSec: 100_000 } as const;
 
 const PARTS: readonly DemoPart[] = [
   {
@@ -37,20 +40,21 @@ const PARTS: readonly DemoPart[] = [
     options: [
       ...["--context-sizes", "2000", "8000", "--working-set-size", "48000"],
       ...["--cache-hit-rates", "0", "50", "90", "100", "--max-ttft", "1"],
-      ...["--output-tokens", "32", "--test-duration", "3", "--ramp-duration", "1"],
+      ...["--output-tokens", "32", "--test-duration", "2.4", "--ramp-duration", "0.8"],
       ...["--start-concurrency", "2", "--max-concurrency", "16", "--num-retries", "1"],
     ],
   },
   {
     name: "working-set",
     command: workingSet,
-    simulate: { ...TIERS, maxModelTokens: 8192 },
+    simulate: { ...TIERS, ...SPEEDS, maxModelTokens: 8192 },
     options: [
-      ...["--context-sizes", "2000", "--min-working-set-size", "8000"],
-      ...["--max-working-set-size", "104000", "--working-set-increments", "13"],
+      ...["--context-sizes", "8000", "--min-working-set-size", "8000"],
+      ...["--max-working-set-size", "96000", "--working-set-increments", "12"],
       ...["--mode", "fixed", "--fixed-concurrency", "1", "--ensure-working-set-coverage"],
       ...["--output-tokens", "2", "--test-duration", "0.4", "--ramp-duration", "0.4"],
-      ...["--num-retries", "0"],
+      // In order, so that the first round finds what every later one finds.
+      ...["--num-retries", "0", "--init-concurrency", "1"],
     ],
   },
 ];
