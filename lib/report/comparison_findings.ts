@@ -8,7 +8,7 @@ import { EQUAL_LOAD } from "../metrics/compare.ts";
 import { formatCount, formatPercent } from "../units.ts";
 import type { Comparison } from "./comparison.ts";
 import { metricBetter, metricTitle } from "./comparison_figures.ts";
-import { formatRatio } from "./findings.ts";
+import { formatRatio, isOutgrown } from "./findings.ts";
 import type { CellKey } from "./points.ts";
 
 /** The figures that the conclusion speaks of, and how. */
@@ -185,7 +185,9 @@ export function comparisonWarnings(comparison: Comparison): string[] {
     ];
   });
   const differing = comparison.runs.flatMap((run) => {
-    const count = run.points.filter((point) => point.row.hit_rate_verdict === "differs").length;
+    const count = run.points.filter(({ row }) =>
+      row.hit_rate_verdict === "differs" && !isOutgrown(run, row)
+    ).length;
     return count === 0 ? [] : [
       `${
         shortLabel(run.label)

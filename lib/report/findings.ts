@@ -133,7 +133,7 @@ function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
 }
 
 /** Fewer hits because the cache is too small: that is what a working-set run is after. */
-function isOutgrown(run: RunData, row: SummaryRow): boolean {
+export function isOutgrown(run: Pick<RunData, "kind">, row: SummaryRow): boolean {
   return run.kind === "working-set" && row.hit_rate_verdict === "differs" &&
     row.hit_rate_cause_code === "eviction";
 }
