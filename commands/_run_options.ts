@@ -24,12 +24,14 @@ import {
 import { addProofOptions, PROOF_OPTIONS, proofProblems } from "./_proof_options.ts";
 import { progressListener } from "./_progress.ts";
 import { NOT_SHARD_IDENTITY } from "./_shard_options.ts";
+import { checkRunLimits, runLimitProblems, THRESHOLD_OPTIONS } from "./_thresholds.ts";
 import { VERSION } from "./_version.ts";
 
 /** Checks of the options of {@linkcode addRunOptions}. */
 export const RUN_OPTIONS = {
   ...TARGET_OPTIONS,
   ...PROOF_OPTIONS,
+  ...THRESHOLD_OPTIONS,
   maxConsecutiveErrors: whole(1, 1_000_000),
   retries: whole(0, 100),
   onError: oneOf("continue", "stop"),
@@ -79,6 +81,9 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--force-restart", "start over in the same folder")
     .option("--skip-graphs", "write no HTML")
     .option("--require-verified", "exit 6 if a hit rate was not the one intended")
+    .option("--fail-if <limit...>", "exit 10 where this holds: 'avg_ttft@100 > 0.5'", [])
+    .option("--markdown <file>", "the result for a comment on a pull request")
+    .option("--junit <file>", "what became of the limits, as JUnit XML")
     .option("--dry-run", "print the plan and stop")
     .option("--json", "one JSON object on stdout")
     .option("--brief", "only warnings on stderr, the Python suite's short lines on stdout")
@@ -92,7 +97,7 @@ export function runProblems(options: Readable<RunOptions>): string[] {
   if (options.reuseCache && options.seed === undefined) {
     problems.push("--reuse-cache needs --seed");
   }
-  problems.push(...proofProblems(options));
+  problems.push(...proofProblems(options), ...runLimitProblems(options));
   return problems;
 }
 
@@ -101,7 +106,7 @@ const NOT_IDENTITY = new Set([
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url", "metrics_interval"],
-  ...["max_consecutive_errors", "on_error", "min_success"],
+  ...["max_consecutive_errors", "on_error", "min_success", "fail_if", "markdown", "junit"],
   ...NOT_SHARD_IDENTITY,
 ]);
 
@@ -164,6 +169,7 @@ export async function runToEnd(
       errors: errorHandling(options),
       dir: options.outputDir,
     });
+    await checkRunLimits(host, options.outputDir, options);
   } finally {
     signals.release();
   }
