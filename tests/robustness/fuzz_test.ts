@@ -2,7 +2,7 @@ import { fuzz } from "../../scripts/fuzz.ts";
 import { FUZZ_TARGETS } from "../../scripts/fuzz/targets.ts";
 
 /** Few, and the same every time; `.ci/run` takes 100,000, and docs/robustness.md has the rest. */
-const CASES = 150;
+const CASES = 60;
 const SEED = 8;
 
 for (const target of FUZZ_TARGETS) {

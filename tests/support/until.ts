@@ -20,7 +20,7 @@ export async function untilThere(path: string, text = ""): Promise<void> {
 /** Resolves to the name of a file that begins so, as soon as it has a text in it. */
 export async function untilFile(dir: string, prefix: string, text: string): Promise<string> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const name = names(dir).find((one) => one.startsWith(prefix));
+    const name = names(dir).find((one) => one.startsWith(prefix) && !one.endsWith(".tmp"));
     if (name !== undefined) {
       await untilThere(`${dir}/${name}`, text);
       return name;
