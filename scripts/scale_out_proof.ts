@@ -98,7 +98,7 @@ function sweep(url: string, experiment: string): string[] {
   const levels = experiment === "cache-rate" ? "--fixed-concurrency-levels" : "--fixed-concurrency";
   return [
     ...[experiment, "--api-endpoint", url, "--context-sizes", "4096", ...cells],
-    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "4", "--num-retries", "4"],
+    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "3", "--num-retries", "4"],
     ...["--output-tokens", "16", "--init-concurrency", "8", "--workers", "1", "--skip-graphs"],
   ];
 }
