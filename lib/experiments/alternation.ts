@@ -56,6 +56,8 @@ export interface Alternated {
   readonly ttft: AlternatedTtft;
   /** One sentence; a warning where telling the server had no effect. */
   readonly note: { readonly text: string; readonly isWarning: boolean } | undefined;
+  /** What keeps the two TTFTs from being compared, as a warning. */
+  readonly caution?: string;
 }
 
 /** Token-weighted, in percent of the prompt tokens. */
@@ -73,6 +75,7 @@ export function alternatedOf(outcomes: readonly PeriodOutcome[]): Alternated | u
   if (told === undefined || free === undefined || told.length === 0) return undefined;
   const [loaded, recomputed] = [ratesOf(free), ratesOf(told)];
   const [loadedMs, recomputedMs] = [medianTtftMs(free), medianTtftMs(told)];
+  const caution = cautionOf(outcomes);
   return {
     loaded,
     recomputed,
@@ -81,7 +84,19 @@ export function alternatedOf(outcomes: readonly PeriodOutcome[]): Alternated | u
       ...(recomputedMs === undefined ? {} : { recomputedMs }),
     },
     note: noteOf(loaded.reportedPercent, recomputed.reportedPercent),
+    ...(caution === undefined ? {} : { caution }),
   };
+}
+
+/**
+ * Requests that are in flight together share the prefill: a loaded one may wait for a recomputed
+ * one or the other way round, as they happen to arrive.
+ */
+function cautionOf(outcomes: readonly PeriodOutcome[]): string | undefined {
+  const most = outcomes.reduce((level, { concurrency }) => Math.max(level, concurrency), 0);
+  if (most <= 1) return undefined;
+  return `with ${most} requests in flight, loaded and recomputed ones wait for each other: their ` +
+    "TTFTs say what loading saves only with one in flight";
 }
 
 function ratesOf(records: readonly RequestRecord[]): ReuseRates {

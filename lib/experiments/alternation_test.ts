@@ -33,11 +33,11 @@ function record(cachedTokens: number | undefined, ttftMs: number, recompute = fa
   return made;
 }
 
-function outcomeOf(records: readonly RequestRecord[]): PeriodOutcome {
+function outcomeOf(records: readonly RequestRecord[], concurrency = 2): PeriodOutcome {
   return {
     cellId: "1000_50",
     periodId: "FIXED_c2_run0",
-    concurrency: 2,
+    concurrency,
     startAtMs: 0,
     stopAtMs: 100,
     drainedAtMs: 100,
@@ -86,4 +86,13 @@ Deno.test("alternatedOf() says nothing without counts, or where no request was t
   assert.equal(silent?.note, undefined);
   assert.equal(silent?.loaded.reportedPercent, undefined);
   assert.equal(alternatedOf([outcomeOf([record(512, 10)])]), undefined);
+});
+
+Deno.test("alternatedOf() warns where the halves wait for each other, and only there", () => {
+  const records = [record(512, 10), record(0, 100, true)];
+  assert.equal(alternatedOf([outcomeOf(records, 1)])?.caution, undefined);
+  assert.match(
+    alternatedOf([outcomeOf(records, 1), outcomeOf(records, 4)])?.caution ?? "",
+    /4 req/,
+  );
 });

@@ -241,6 +241,9 @@ function cellRow(
   if (verdict.alternated?.note?.isWarning) {
     listener.warning(`${plan.cellId}: ${verdict.alternated.note.text}`);
   }
+  if (verdict.alternated?.caution !== undefined) {
+    listener.warning(`${plan.cellId}: ${verdict.alternated.caution}`);
+  }
   const { maxTtftMs } = config.limits;
   return summaryRow(plan, summary, {
     model: session.model,
