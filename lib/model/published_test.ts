@@ -176,6 +176,27 @@ const PRINTED: readonly Printed[] = [
     options: { engine: "llamacpp" as const },
   })),
   {
+    id: "facebook/opt-13b",
+    source: "arXiv:2309.06180, section 3: 800 KB",
+    printed: "800",
+    unit: KIB,
+    bytes: (size) => size.bytesPerToken,
+  },
+  {
+    id: "meta-llama/Llama-2-7b-hf",
+    source: "developer.nvidia.com, Mastering LLM Techniques: ~2 GB for 4096 tokens",
+    printed: "2",
+    unit: GIB,
+    bytes: (size) => size.at(4096).bytes,
+  },
+  {
+    id: "deepseek-ai/DeepSeek-V2",
+    source: "arXiv:2405.04434, table 1: 4.5 d_h l elements, with d_h = 128 and l = 60",
+    printed: String(4.5 * 128 * 60),
+    unit: 2,
+    bytes: (size) => size.bytesPerToken,
+  },
+  {
     id: "ai21labs/Jamba-v0.1",
     source: "arXiv:2403.19887, table 1: 4 GB for 256K tokens",
     printed: "4",
