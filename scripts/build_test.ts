@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { embeddedFiles, explainFailure, stripShebang } from "./build.ts";
+import { Buffer } from "node:buffer";
+import { embeddedFiles, explainFailure, packedTextModule, stripShebang } from "./build.ts";
 import { productFlags, readProductFlags } from "./product_flags.ts";
 
 Deno.test("embeddedFiles() reads the tree that deno compile prints", () => {
@@ -37,6 +38,14 @@ Deno.test("explainFailure() shows any other failure as it is", () => {
 Deno.test("stripShebang() removes only a first line that names an interpreter", () => {
   assert.equal(stripShebang("#!/usr/bin/env deno\ncode"), "code");
   assert.equal(stripShebang("code\n#!x\n"), "code\n#!x\n");
+});
+
+Deno.test("packedTextModule() makes a module that gives the text back", async () => {
+  const text = "plotly \u2028 \"'`${x}` \u{1F642}\n".repeat(500);
+  const module = packedTextModule("text", text);
+  assert.ok(module.length < text.length, "it is packed");
+  const url = `data:text/javascript;base64,${Buffer.from(module).toString("base64")}`;
+  assert.equal((await import(url)).text(), text);
 });
 
 Deno.test("productFlags() refuses a product that may do everything", () => {

@@ -98,7 +98,8 @@ export async function kvSizePage(o: {
       heading: "h1",
     })
   }</main>`;
-  const { default: inlinePlotly } = await import("plotly.min.js", { with: { type: "text" } });
+  const { plotlySource } = await import("./plotly.ts");
+  const inlinePlotly = plotlySource();
   const site = { kind: "KV cache size", made: "Page by kvmark kv-size.", inlinePlotly };
   return await documentPage(site, { title: `KV cache of ${o.title} · kvmark`, body });
 }

@@ -35,7 +35,7 @@ export function madeLine(what: string, options: SiteOptions): string {
 
 /** What all pages share; with `singleFile` plotly is inside. */
 export async function siteOf(kind: string, made: string, options: SiteOptions): Promise<Site> {
-  const plotly = options.singleFile ? { inlinePlotly: await plotlySource() } : {};
+  const plotly = options.singleFile ? { inlinePlotly: await loadPlotly() } : {};
   return { kind, made, ...plotly };
 }
 
@@ -85,7 +85,7 @@ export async function writeSite(
   const inFolder = (name: string) => `${dir}/${name}`;
   if (!options.singleFile) {
     await files.makeDir(inFolder("assets"));
-    const plotly = await plotlySource();
+    const plotly = await loadPlotly();
     const present = await files.stat(inFolder(PLOTLY_PATH));
     if (present?.sizeBytes !== byteLength(plotly)) {
       await files.writeText(inFolder(PLOTLY_PATH), plotly);
@@ -104,8 +104,8 @@ function byteLength(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** Loaded only when a report is written: it is larger than everything else together. */
-async function plotlySource(): Promise<string> {
-  const module = await import("plotly.min.js", { with: { type: "text" } });
-  return module.default;
+/** Loaded only when a report is written. */
+async function loadPlotly(): Promise<string> {
+  const { plotlySource } = await import("./plotly.ts");
+  return plotlySource();
 }
