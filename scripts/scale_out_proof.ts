@@ -93,12 +93,12 @@ async function finished(job: string): Promise<void> {
 /** What every run of this proof has in common. */
 function sweep(url: string, experiment: string): string[] {
   const cells = experiment === "cache-rate"
-    ? ["--working-set-size", "64k", "--cache-hit-rates", "0", "50", "100"]
+    ? ["--working-set-size", "48k", "--cache-hit-rates", "0", "50", "100"]
     : ["--working-set-sizes", "32k", "128k", "--cache-hit-rates", "100"];
   const levels = experiment === "cache-rate" ? "--fixed-concurrency-levels" : "--fixed-concurrency";
   return [
     ...[experiment, "--api-endpoint", url, "--context-sizes", "4096", ...cells],
-    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "3", "--num-retries", "4"],
+    ...["--mode", "fixed", levels, String(LEVEL), "--ramp-duration", "10", "--num-retries", "4"],
     ...["--output-tokens", "16", "--init-concurrency", "8", "--workers", "1", "--skip-graphs"],
   ];
 }
