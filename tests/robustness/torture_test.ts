@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { torture } from "../../scripts/torture.ts";
-import { SMALL_EXACT_RUN } from "../support/exact_run.ts";
+import { SMALL_EXACT_RUNS } from "../support/exact_run.ts";
 
-Deno.test("a run that is killed at random instants ends with the rows of an unbroken one", async () => {
-  const tally = await torture({ kills: 2, seed: "gate", parallel: 2, run: SMALL_EXACT_RUN });
-  assert.ok(tally.kills >= 2 && tally.runs >= 1 && tally.rows > 0, JSON.stringify(tally));
+Deno.test("a run of each experiment, killed at a random instant, ends with the rows of an unbroken one", async () => {
+  const tally = await torture({ kills: 3, seed: "gate", parallel: 2, runs: SMALL_EXACT_RUNS });
+  assert.deepEqual(Object.keys(tally), Object.keys(SMALL_EXACT_RUNS));
+  for (const [experiment, { kills, runs, rows }] of Object.entries(tally)) {
+    assert.ok(kills === 1 && runs >= 1 && rows > 0, `${experiment}: ${JSON.stringify(tally)}`);
+  }
 });
