@@ -99,8 +99,11 @@ export function errorMessage(value: unknown): string | undefined {
   const { error, object, message, detail, code, type } = value as Record<string, unknown>;
   if (typeof error === "string" && error !== "") return oneLine(error);
   if (typeof error === "object" && error !== null) {
-    const inner = (error as Record<string, unknown>).message;
-    return oneLine(typeof inner === "string" && inner !== "" ? inner : JSON.stringify(error));
+    const { message: inner, n_ctx: limit } = error as Record<string, unknown>;
+    if (typeof inner !== "string" || inner === "") return oneLine(JSON.stringify(error));
+    // llama.cpp: the limit that a prompt went beyond; older ones name it in this field only.
+    const isMissing = typeof limit === "number" && !inner.includes(`${limit}`);
+    return oneLine(isMissing ? `${inner} (n_ctx ${limit})` : inner);
   }
   const isError = object === "error" || code !== undefined || type !== undefined;
   if (typeof message === "string" && isError) return oneLine(message);

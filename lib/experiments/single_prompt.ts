@@ -4,12 +4,11 @@
  * @module
  */
 
-import { KvmarkError } from "../errors.ts";
 import type { Host } from "../host.ts";
 import { Breaker } from "../load/breaker.ts";
 import { isAnswered } from "../metrics/durations.ts";
 import { planPrompt, type PromptShape } from "../prompt/working_set.ts";
-import type { PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
+import type { Failure, PeriodOutcome, RequestLabels, RequestRecord } from "../record.ts";
 import { coldAndCached } from "../report/cold_and_cached.ts";
 import { readRun } from "../results/read.ts";
 import type { SinglePromptRow, SummaryRow } from "../results/schema.ts";
@@ -17,6 +16,7 @@ import type { HitVerdict } from "../server/verdict.ts";
 import { formatCount, formatMs, formatShort } from "../units.ts";
 import type { CellContext } from "./cell.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
+import { ContextLimit, isTooLong } from "./context_limit.ts";
 import { cellProblem, type ErrorHandling } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { RunListener } from "./listener.ts";
@@ -109,26 +109,26 @@ export function sizeRows(rows: readonly SinglePromptRow[]): SummaryRow[] {
 
 async function runSizes(context: CellContext, config: SinglePromptConfig): Promise<RunEnd> {
   const { listener, runDir, session, errors } = context;
-  const stated = session.facts[0]!.maxContextTokens;
-  let limit = stated === undefined ? Infinity : stated - config.outputTokens;
-  const sizes = sizesWithin(config.contextSizes, limit, listener);
+  const limit = new ContextLimit(
+    session.facts[0]!.maxContextTokens,
+    config.outputTokens,
+    listener,
+  );
+  let sizes = limit.within(config.contextSizes);
+  const count = sizes.length;
   for (const [index, size] of sizes.entries()) {
-    if (runDir.isFinished(`${size}`)) continue;
-    if (size > limit) continue;
+    if (runDir.isFinished(`${size}`) || !sizes.includes(size)) continue;
     const title = `${formatCount(size)} tokens`;
-    listener.cellStarted?.({ cellId: `${size}`, title, index: index + 1, count: sizes.length });
+    listener.cellStarted?.({ cellId: `${size}`, title, index: index + 1, count });
     const run = new SizeRun(context, config, size);
     if (await run.toEnd()) return { interrupted: true };
-    const problem = cellProblem(run.counts, errors);
-    await runDir.finishCell(`${size}`, undefined, { redo: problem !== undefined });
+    const shorter = limit.learn(size, run.failures, sizes);
+    const problem = shorter === undefined ? cellProblem(run.counts, errors) : undefined;
+    // A size that was refused is measured when the server takes more.
+    const redo = problem !== undefined || shorter !== undefined;
+    await runDir.finishCell(`${size}`, undefined, { redo });
     for (const line of resultLines(run.rows)) listener.note(line);
-    const refused = refusedLimit(run.rows, config.outputTokens);
-    if (refused !== undefined && sizes.some((other) => other > Math.min(refused, size))) {
-      limit = Math.min(limit, refused);
-      listener.warning(
-        `the server refused ${title} as too long; sizes above ${formatCount(limit)} are left out`,
-      );
-    }
+    sizes = shorter ?? sizes;
     if (problem === undefined) continue;
     listener.warning(`${title} failed: ${problem}; the same command runs it again`);
     if (errors.onError === "stop") return { interrupted: false, stopped: `${size}: ${problem}` };
@@ -136,49 +136,12 @@ async function runSizes(context: CellContext, config: SinglePromptConfig): Promi
   return { interrupted: false };
 }
 
-/** @throws {KvmarkError} `usage`, if none is left. */
-function sizesWithin(
-  asked: readonly number[],
-  limit: number,
-  listener: RunListener,
-): readonly number[] {
-  const sizes = asked.filter((size) => size <= limit);
-  if (sizes.length === asked.length) return sizes;
-  const most = `the server takes prompts of at most ${formatCount(limit)} tokens beside the output`;
-  if (sizes.length === 0) {
-    throw new KvmarkError("usage", `No context size is left: ${most}`, {
-      hint: `use --max-tokens or --context-sizes of at most ${limit}, a smaller --min-tokens, ` +
-        "or start the server with a longer context",
-    });
-  }
-  const left = asked.filter((size) => size > limit).map(formatCount);
-  listener.warning(`${most}: the sizes ${left.join(", ")} are left out`);
-  return sizes;
-}
-
-/**
- * The largest prompt by what the server itself said when it refused one; the refused size less one
- * where it named no number; `undefined` if it did not refuse any.
- */
-export function refusedLimit(
-  rows: readonly SinglePromptRow[],
-  outputTokens: number,
-): number | undefined {
-  const pattern = /context|too long|too large|input tokens|max_model_len|n_ctx/i;
-  const refused = rows.find((row) =>
-    row.error_kind === "http_status" && pattern.test(row.error ?? "")
-  );
-  if (refused?.context_size === undefined) return undefined;
-  const stated = /(?:context (?:length|size|window)|max_model_len|n_ctx)\D{0,24}(\d{2,9})/i
-    .exec(refused.error ?? "")?.[1];
-  const less = refused.context_size - 1;
-  return stated === undefined ? less : Math.min(less, Number(stated) - outputTokens);
-}
-
 /** All requests of one context size. */
 class SizeRun {
   readonly rows: SinglePromptRow[] = [];
   readonly counts = { succeeded: 0, failed: 0 };
+  /** Of all requests, also of those that are no rows. */
+  readonly failures: Failure[] = [];
   readonly #context: CellContext;
   readonly #config: SinglePromptConfig;
   readonly #size: number;
@@ -193,10 +156,11 @@ class SizeRun {
     this.#breaker = new Breaker({ ...context.errors, concurrency });
   }
 
-  /** @returns True if a signal cut it short. */
+  /** @returns True if a signal cut it short. A size that the server refuses ends early. */
   async toEnd(): Promise<boolean> {
     // Connections, lazily made kernels, the client's own first call: none of it is a cold prompt.
     if ((await this.#send("DISCARD", 0, -1, 1)).interrupted) return true;
+    if (this.failures.some(isTooLong)) return false;
     for (let iteration = 0; iteration < this.#config.iterations; iteration++) {
       for (let repeat = 0; repeat <= this.#config.cachedRepeats; repeat++) {
         const type = repeat === 0 ? "unique" : repeat === 1 ? "cached" : `cached_r${repeat}`;
@@ -205,6 +169,7 @@ class SizeRun {
         const outcome = await this.#send(`i${iteration}_${type}`, rate, iteration, outputTokens);
         await this.#keep(outcome, iteration, type);
         if (outcome.interrupted) return true;
+        if (this.failures.some(isTooLong)) return false;
         if (this.#breaker.isOpen) {
           this.#context.listener.warning(
             `${this.#size} tokens ended early: ${this.#breaker.reason}`,
@@ -245,7 +210,12 @@ class SizeRun {
       this.#context,
       { cellId: labels.cellId, periodId: labels.periodId, concurrency: concurrentPrompts },
       next,
-      { onRecord: (record) => this.#breaker.record(record.failure) },
+      {
+        onRecord: ({ failure }) => {
+          if (failure !== undefined) this.failures.push(failure);
+          this.#breaker.record(failure);
+        },
+      },
     );
   }
 

@@ -1,22 +1,10 @@
 import assert from "node:assert/strict";
-import { doublingSizes, refusedLimit, sizeRows } from "./single_prompt.ts";
+import { doublingSizes, sizeRows } from "./single_prompt.ts";
 
 Deno.test("doublingSizes() doubles from the smallest as far as the largest", () => {
   assert.deepEqual(doublingSizes(1000, 9000), [1000, 2000, 4000, 8000]);
   assert.deepEqual(doublingSizes(8000, 8000), [8000]);
   assert.deepEqual(doublingSizes(9000, 8000), []);
-});
-
-Deno.test("refusedLimit() reads the limit from what the server says, and no other error", () => {
-  const refused = (error: string, kind = "http_status") =>
-    refusedLimit([{ context_size: 8000, error_kind: kind, error }], 256);
-  const vllm =
-    "HTTP 400: This model's maximum context length is 4096 tokens. However, you requested 8256";
-  assert.equal(refused(vllm), 3840);
-  assert.equal(refused("HTTP 400: request exceeds the available context size (n_ctx 2048)"), 1792);
-  assert.equal(refused("HTTP 413: prompt is too long"), 7999);
-  assert.equal(refused("HTTP 500: boom"), undefined);
-  assert.equal(refused(vllm, "server_error"), undefined);
 });
 
 Deno.test("sizeRows() counts each size and takes the worst verdict", () => {

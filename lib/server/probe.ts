@@ -25,7 +25,7 @@ import { probeField, probeRoute, probeTokenIds, type RouteProbe } from "./infere
 import { type CachingFindings, probeCaching } from "./caching_probe.ts";
 import { probeText } from "./probe_text.ts";
 import { probeReset } from "./route_probe.ts";
-import { probeTokenize, tokenizeText } from "./tokenize.ts";
+import { probeTokenize, tokenizeLimit, tokenizeText } from "./tokenize.ts";
 
 export * from "./facts.ts";
 
@@ -83,7 +83,21 @@ export async function probeServer(
     ...findings.capabilities,
     ...await probeRest(identity, api, routes),
   };
-  return factsOf(identity, limits, api, findings, capabilities);
+  const complete = await withTokenizeLimit(identity, limits, capabilities);
+  return factsOf(identity, complete, api, findings, capabilities);
+}
+
+/** A gateway may hide what the model card says: the tokenizer knows the context length too. */
+async function withTokenizeLimit(
+  { access, detected: { engine }, model }: Identity,
+  limits: StatedLimits,
+  { tokenize }: Capabilities,
+): Promise<StatedLimits> {
+  if (limits.maxContextTokens !== undefined || tokenize.state !== "yes") return limits;
+  const value = await tokenizeLimit(access, { engine, model });
+  return value === undefined
+    ? limits
+    : { ...limits, maxContextTokens: { value, evidence: "/tokenize (max_model_len)" } };
 }
 
 function context({ access, detected, model, nonce }: Identity) {

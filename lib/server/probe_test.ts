@@ -43,6 +43,18 @@ Deno.test("probeServer() knows vLLM in development mode with token details", asy
   ]);
 });
 
+Deno.test("probeServer() learns the context length from /tokenize where the model card is silent", async () => {
+  const models = modelList("m", "vllm");
+  const tokenize = (more: Record<string, unknown>) => ({
+    "/tokenize": () => Response.json({ tokens: [1, 2, 3, 4], ...more }),
+  });
+  const told = await probe({ ...VLLM, models, posts: tokenize({ max_model_len: 4096 }) });
+  assert.equal(told.facts.maxContextTokens, 4096);
+  assert.match(told.facts.evidence["maxContextTokens"] ?? "", /\/tokenize/);
+  const silent = await probe({ ...VLLM, models, posts: tokenize({}) });
+  assert.equal(silent.facts.maxContextTokens, undefined);
+});
+
 Deno.test("probeServer() does not think that a server recomputes that refuses the field", async () => {
   const fields = { ...VLLM.fields, kv_transfer_params: "string" } as const;
   const { facts } = await probe({ ...VLLM, fields });

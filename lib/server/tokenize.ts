@@ -6,7 +6,7 @@
 
 import { KvmarkError } from "../errors.ts";
 import { type Capability, type Engine, no, type ServerFacts, unknown, yes } from "./facts.ts";
-import { asObject, refusal, send, type ServerAccess, trySend } from "./http.ts";
+import { asCount, asObject, refusal, send, type ServerAccess, trySend } from "./http.ts";
 
 /** Text to token ids, without special tokens. The shape of `lib/prompt`'s encoder. */
 export interface ServerEncoder {
@@ -85,6 +85,18 @@ export async function probeTokenize(
   return ids === undefined || ids.length === 0
     ? no("/tokenize answers something else than token ids")
     : yes(`/tokenize gives ${ids.length} ids for four words`);
+}
+
+/** The context length that vLLM's `/tokenize` states with every answer; `undefined` elsewhere. */
+export async function tokenizeLimit(
+  access: ServerAccess,
+  facts: Dialect,
+): Promise<number | undefined> {
+  const reply = await trySend(access, { path: "/tokenize", body: bodyFor(facts, "time", false) });
+  const limit = reply?.status === 200
+    ? asCount(asObject(reply.json)?.["max_model_len"])
+    : undefined;
+  return limit === 0 ? undefined : limit;
 }
 
 function bodyFor(facts: Dialect, text: string, special: boolean): Record<string, unknown> {

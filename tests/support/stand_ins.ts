@@ -39,6 +39,8 @@ export interface StandInScript {
   readonly cachedTokens: "always" | "absent-when-zero" | "never";
   readonly usage?: "asked" | "always" | "never";
   readonly timings?: boolean;
+  /** The body of the 400 for a prompt that is too long; `undefined` for one that is not. */
+  readonly refuseLong?: (promptTokens: number, outputTokens: number) => unknown;
   /** Tokens of the chat template. */
   readonly chatTokens?: readonly [before: number, after: number];
   readonly apiKey?: string;
@@ -138,9 +140,11 @@ function generate(
     return Response.json({ error: { message: problem } }, { status });
   }
   const tokens = tokensOf(script, api, body);
+  const made = Number(body["max_tokens"] ?? 16);
+  const refusal = script.refuseLong?.(tokens.length, made);
+  if (refusal !== undefined) return Response.json(refusal, { status: 400 });
   const found = lookUp(script, state, tokens, String(body["cache_salt"] ?? ""));
   const cached = script.cachePrompt === true && body["cache_prompt"] === false ? 0 : found;
-  const made = Number(body["max_tokens"] ?? 16);
   state.queries += tokens.length;
   state.promptTokens += tokens.length;
   state.hits += cached;
