@@ -26,6 +26,8 @@ function seriesLines(series: MapSeries): string[] {
     `tiers at ${formatCount(contextSizeTokens)} tokens, ${hitRatePercent} %:`,
     ...alignedLines(table).map((line) => `  ${line}`),
     ...knees.map((knee) => `  ${kneeText(knee)}`),
+    // Why there is none is what a reader wants to know next.
+    ...(knees.length > 0 ? [] : series.evidence.map((line) => `  ${line}`)),
   ];
 }
 

@@ -15,15 +15,24 @@ import {
   plateauOf,
   type Shape,
 } from "./plateaus.ts";
-import { findSteps, HELD_SHARE, LOST_SHARE, shareStep, type Step } from "./steps.ts";
+import {
+  HELD_SHARE,
+  LOST_SHARE,
+  type Refusal,
+  type RefusedRise,
+  searchSteps,
+  shareStep,
+  type Step,
+  type StepSearch,
+} from "./steps.ts";
 
 /** The shape of a series whose sizes are used one prompt after the other. */
 export function bySteps(series: CellSeries): Shape {
   const { cells } = series;
   const evidence: string[] = [];
-  const ttft = stepsOf(cells, (cell) => cell.ttftMs, (cell) => cell.ttftError)
-    .filter((step) => isAbrupt(cells, step, evidence));
-  const rate = stepsOf(
+  const search = stepsOf(cells, (cell) => cell.ttftMs, (cell) => cell.ttftError);
+  const ttft = search.steps.filter((step) => isAbrupt(cells, step, evidence));
+  const { steps: rate } = stepsOf(
     cells,
     (cell) => cell.inputTokensPerSec === undefined ? undefined : 1 / cell.inputTokensPerSec,
     () => 0,
@@ -32,6 +41,7 @@ export function bySteps(series: CellSeries): Shape {
   const hasTtft = cells.every((cell) => cell.ttftMs !== undefined);
   const steps = united(hasTtft ? ttft : rate, hits, evidence);
   if (hits === undefined) evidence.push(...hitText(cells));
+  evidence.push(...refusedTexts(cells, search.refused, hits));
   const boundaries = steps.map((step): Boundary => {
     const low = footprintOf(series, cells[step.before]?.prompts ?? NaN);
     const high = footprintOf(series, cells[step.before + 1]?.prompts ?? NaN);
@@ -56,9 +66,59 @@ function stepsOf(
   cells: readonly SizeCell[],
   value: (cell: SizeCell) => number | undefined,
   error: (cell: SizeCell) => number,
-): Step[] {
+): StepSearch {
   const curve = cells.map((cell) => ({ log: Math.log(value(cell) ?? NaN), error: error(cell) }));
-  return curve.some((point) => !Number.isFinite(point.log)) ? [] : findSteps(curve);
+  return curve.some((point) => !Number.isFinite(point.log))
+    ? { steps: [], refused: [] }
+    : searchSteps(curve);
+}
+
+/** Why rises of TTFT are no knees; not of those at the end of the cache or beyond it. */
+function refusedTexts(
+  cells: readonly SizeCell[],
+  refused: readonly RefusedRise[],
+  hits: Step | undefined,
+): string[] {
+  return refused.filter((rise) => rise.after <= (hits?.before ?? Infinity))
+    .map((rise) => refusedText(cells, rise));
+}
+
+function refusedText(cells: readonly SizeCell[], { before, after, why }: RefusedRise): string {
+  const [left, right] = [cells[before], cells[after]];
+  const between = `between ${formatShort(left?.workingSetTokens)} and ` +
+    `${formatShort(right?.workingSetTokens)} tokens`;
+  const ttfts = `${formatMs(left?.ttftMs)} to ${formatMs(right?.ttftMs)}`;
+  const rises = `Median TTFT rises ${between} (${ttfts})`;
+  switch (why.kind) {
+    case "few":
+      return `A step ${between} is likely (median TTFT ${ttfts}), but only one size lies ` +
+        `${fewText(why)}.`;
+    case "noise":
+      return `${rises}, but it scatters by ${
+        percent(Math.exp(why.noise))
+      } from size to size, and ` +
+        `of ${cells.length} sizes only a rise by ${percent(why.leastRatio)} counts: measure more ` +
+        "sizes, and each for longer.";
+    case "slope":
+      return `${rises}, on and on over ${after - before + 1} sizes: a slope, not a step.`;
+    case "passing":
+      return `${rises}, but the sizes beyond do not stay above those before: not a step.`;
+  }
+}
+
+function percent(ratio: number): string {
+  return formatPercent(Math.round((ratio - 1) * 100));
+}
+
+function fewText({ side, isEdge }: Extract<Refusal, { kind: "few" }>): string {
+  const needed = "and a knee needs two: add";
+  if (!isEdge) {
+    return `between it and the ${side === "before" ? "step before" : "next step"}, ${needed} ` +
+      "sizes in between";
+  }
+  return side === "before"
+    ? `before it, ${needed} smaller sizes`
+    : `beyond it, ${needed} larger sizes`;
 }
 
 /**

@@ -50,6 +50,30 @@ const SHARED_RISE = 0.2;
 /** Of all pairs of a point before and a point after a step, the share that has to be in order. */
 const ORDERED_SHARE = 0.95;
 
+/** Why a rise is no step. */
+export type Refusal =
+  /** So few points lie on that side of it; `isEdge`: up to the end of the curve, not to a step. */
+  | { readonly kind: "few"; readonly side: "before" | "after"; readonly isEdge: boolean }
+  /** It is within the scatter: `leastRatio` is what a rise has to be, `noise` a standard deviation. */
+  | { readonly kind: "noise"; readonly leastRatio: number; readonly noise: number }
+  /** It goes on over three differences or more. */
+  | { readonly kind: "slope" }
+  /** The points after it do not stay above those before it. */
+  | { readonly kind: "passing" };
+
+/** A rise that stands out somewhat, and is no step. */
+export interface RefusedRise {
+  readonly before: number;
+  readonly after: number;
+  readonly why: Refusal;
+}
+
+/** The steps of a curve, and rises that were looked at and refused. */
+export interface StepSearch {
+  readonly steps: readonly Step[];
+  readonly refused: readonly RefusedRise[];
+}
+
 /**
  * The steps up in a curve.
  *
@@ -65,24 +89,48 @@ const ORDERED_SHARE = 0.95;
 export function findSteps(
   curve: readonly CurvePoint[],
   limits: StepLimits = STEP_LIMITS,
-): Step[] {
-  if (curve.length < 2 * limits.leastPoints) return [];
+): readonly Step[] {
+  return searchSteps(curve, limits).steps;
+}
+
+/**
+ * As {@linkcode findSteps}, with what was refused: of the rises of at least `leastRatio`, why each
+ * is no step. It has no part in what a step is.
+ */
+export function searchSteps(
+  curve: readonly CurvePoint[],
+  limits: StepLimits = STEP_LIMITS,
+): StepSearch {
+  if (curve.length < 2 * limits.leastPoints) return { steps: [], refused: [] };
   const { slope, noise } = background(curve);
   const rises = curve.slice(1).map((point, i) => point.log - (curve[i]?.log ?? NaN) - slope);
   const least = limits.leastNoise * (1 + FEW_POINTS / rises.length) * noise;
-  let steps = candidates(rises, noise).filter(({ rise }) => rise >= least);
+  const found = candidates(rises, noise);
+  const refused: RefusedRise[] = [];
+  const refuse = ({ before, after, rise }: Candidate, why: Refusal) => {
+    if (rise >= Math.log(limits.leastRatio)) refused.push({ before, after, why });
+  };
+  for (const one of found.slopes) refuse(one, { kind: "slope" });
+  for (const one of found.abrupt.filter(({ rise }) => rise < least)) {
+    refuse(one, { kind: "noise", leastRatio: Math.exp(least + slope), noise });
+  }
+  let steps = found.abrupt.filter(({ rise }) => rise >= least);
   for (;;) {
-    const kept = steps.filter((_, i) => lasts(curve, steps, i, limits));
-    if (kept.length === steps.length) break;
+    const why = new Map(steps.map((step, i) => [step, lasting(curve, steps, i, limits)]));
+    const failed = steps.filter((step) => why.get(step) !== undefined);
+    if (failed.length === 0) break;
     // The least step goes first: without it the plateaus beside it become one.
-    const failed = steps.filter((step) => !kept.includes(step));
     const smallest = failed.reduce((a, b) => b.rise < a.rise ? b : a);
+    refuse(smallest, why.get(smallest) ?? { kind: "passing" });
     steps = steps.filter((step) => step !== smallest);
   }
-  return steps.map(({ before, after }, i) => {
-    const [left, right] = plateausBeside(curve, steps, i);
-    return { before, after, ratio: Math.exp(level(right) - level(left)) };
-  });
+  return {
+    refused: refused.sort((a, b) => a.before - b.before),
+    steps: steps.map(({ before, after }, i) => {
+      const [left, right] = plateausBeside(curve, steps, i);
+      return { before, after, ratio: Math.exp(level(right) - level(left)) };
+    }),
+  };
 }
 
 interface Candidate {
@@ -104,21 +152,32 @@ function background(curve: readonly CurvePoint[]): { slope: number; noise: numbe
   return { slope, noise: Math.max(LEAST_NOISE, scatter, median(errors) ?? 0) };
 }
 
-/** Differences that stand out; two in a row are one step with a size in between. */
-function candidates(rises: readonly number[], noise: number): Candidate[] {
-  const found: Candidate[] = [];
+/**
+ * Differences that stand out; two in a row are one step with a size in between, more are a slope
+ * that begins.
+ */
+function candidates(
+  rises: readonly number[],
+  noise: number,
+): { readonly abrupt: readonly Candidate[]; readonly slopes: readonly Candidate[] } {
+  const abrupt: Candidate[] = [];
+  const slopes: Candidate[] = [];
   for (let i = 0; i < rises.length; i++) {
     let end = i;
     while ((rises[end] ?? 0) > CANDIDATE_NOISE * noise) end++;
-    // Longer ones are a slope that begins, not a step.
-    if (end - i === 1 || end - i === 2) found.push(candidate(rises, i, end));
+    if (end - i === 1 || end - i === 2) abrupt.push(candidate(rises, i, end));
+    else if (end > i) slopes.push({ before: i, after: end, rise: sum(rises.slice(i, end)) });
     i = Math.max(i, end);
   }
-  return found;
+  return { abrupt, slopes };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, one) => total + one, 0);
 }
 
 function candidate(rises: readonly number[], before: number, after: number): Candidate {
-  const rise = rises.slice(before, after).reduce((sum, one) => sum + one, 0);
+  const rise = sum(rises.slice(before, after));
   if (after - before === 1) return { before, after, rise };
   // Where one of the two is next to nothing, the other is the step.
   if ((rises[before] ?? 0) < SHARED_RISE * rise) return { before: before + 1, after, rise };
@@ -143,20 +202,23 @@ function level(points: readonly CurvePoint[]): number {
   return median(points.map((point) => point.log)) ?? NaN;
 }
 
-function lasts(
+/** What speaks against a step lasting; `undefined` if nothing does. */
+function lasting(
   curve: readonly CurvePoint[],
   steps: readonly Candidate[],
   index: number,
   limits: StepLimits,
-): boolean {
+): Refusal | undefined {
   const [left, right] = plateausBeside(curve, steps, index);
-  if (Math.min(left.length, right.length) < limits.leastPoints) return false;
-  if (!(level(right) - level(left) >= Math.log(limits.leastRatio))) return false;
-  const inOrder = left.reduce(
-    (sum, before) => sum + right.filter((after) => after.log > before.log).length,
-    0,
-  );
-  return inOrder >= ORDERED_SHARE * left.length * right.length;
+  if (left.length < limits.leastPoints) {
+    return { kind: "few", side: "before", isEdge: index === 0 };
+  }
+  if (right.length < limits.leastPoints) {
+    return { kind: "few", side: "after", isEdge: index === steps.length - 1 };
+  }
+  if (!(level(right) - level(left) >= Math.log(limits.leastRatio))) return { kind: "passing" };
+  const inOrder = sum(left.map((before) => right.filter((after) => after.log > before.log).length));
+  return inOrder >= ORDERED_SHARE * left.length * right.length ? undefined : { kind: "passing" };
 }
 
 /** Of `share` (0 to 1, falling): whether it falls from nearly all to nearly none in one go. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { findSteps, shareStep } from "./steps.ts";
+import { findSteps, searchSteps, shareStep } from "./steps.ts";
 
 function curve(values: readonly number[], error = 0) {
   return values.map((value) => ({ log: Math.log(value), error }));
@@ -37,6 +37,37 @@ Deno.test("findSteps() takes neither a peak nor a fall nor a slope for a step", 
   assert.deepEqual(findSteps(curve(slope)), [], "even slope");
   const bent = [10, 10.1, 9.9, 10, 10.1, 10, 15, 22, 34, 50, 75];
   assert.deepEqual(findSteps(curve(bent)), [], "a slope that begins");
+});
+
+Deno.test("searchSteps() says why a rise is no step", () => {
+  const refusals = (values: readonly number[], error = 0) =>
+    searchSteps(curve(values, error)).refused.map(({ before, after, why }) => [before, after, why]);
+  assert.deepEqual(refusals([10, 10.1, 9.9, 10, 10.1, 30]), [
+    [4, 5, { kind: "few", side: "after", isEdge: true }],
+  ]);
+  assert.deepEqual(refusals([10, 30, 30.1, 29.9, 30, 30.1]), [
+    [0, 1, { kind: "few", side: "before", isEdge: true }],
+  ]);
+  const [between] = refusals([10, 10.1, 10, 20, 60, 60.1, 60, 60.2, 60, 59.9]);
+  assert.equal(between, undefined, "a size between two levels belongs to the step");
+  const within = refusals([10, 10.1, 9.9, 10, 15, 15.1, 14.9, 15], 0.1);
+  assert.deepEqual(within, [], "within three times the scatter nothing stands out");
+  const [some] = refusals([10, 10.1, 9.9, 10, 15, 15.1, 14.9, 15], 0.05);
+  const why = some?.[2] as { kind: string; leastRatio: number; noise: number };
+  assert.equal(why.kind, "noise");
+  // 5 × (1 + 3 / 7) times the scatter of a difference of two sizes.
+  assert.ok(Math.abs(why.noise - 0.05 * Math.SQRT2) < 1e-9);
+  assert.ok(
+    Math.abs(Math.log(why.leastRatio) - 5 * 10 / 7 * why.noise) < 0.02,
+    `${why.leastRatio}`,
+  );
+  assert.deepEqual(refusals([10, 10.1, 9.9, 10, 10.1, 9.9, 10, 10.1, 10, 15, 22, 34]), [
+    [8, 11, { kind: "slope" }],
+  ]);
+  assert.deepEqual(refusals([10, 10.1, 9.9, 40, 10, 10.1, 9.9, 10]), [
+    [2, 3, { kind: "passing" }],
+  ]);
+  assert.deepEqual(refusals([10, 10.1, 9.9, 10, 30, 30.2, 29.8, 30]), [], "a step is not refused");
 });
 
 Deno.test("findSteps() asks for more where the points themselves are uncertain", () => {

@@ -219,6 +219,27 @@ Deno.test("buildTierMap() compares like with like: one concurrency for all sizes
   assert.match(few.evidence.join("\n"), /4 are needed for a knee/);
 });
 
+Deno.test("buildTierMap() says why it claims no knee where a step is likely", () => {
+  const six = Array.from({ length: 6 }, (_, i) => 20_000 + 36_000 * i);
+  const tiers = [{ tokens: 180_000, ttftMs: 20 }];
+  for (const reportsCached of [false, true]) {
+    const map = mapOf({ tiers, sizes: six, missMs: 60, reportsCached });
+    // The server's own count needs one size beyond; TTFT alone needs two.
+    assert.equal(map.knees.length, reportsCached ? 1 : 0, map.headline);
+    const said =
+      /A step between 164k and 200k tokens is likely .* one size lies beyond it, .* larger/;
+    assert.equal(said.test(map.evidence.join("\n")), !reportsCached, map.evidence.join("\n"));
+  }
+  const first = mapOf({ tiers: [{ tokens: 30_000, ttftMs: 20 }], sizes: six, missMs: 60 });
+  assert.match(first.evidence.join("\n"), /between 20k and 56k .* before it, .* smaller sizes/);
+  const noisy = Array.from({ length: 20 }, (_, seed) => {
+    const tier = { tokens: 100_000, ttftMs: 20 };
+    return mapOf({ seed, tiers: [tier], sizes: six, missMs: 60, betweenNoise: 0.12 });
+  }).filter((map) => map.knees.length === 0);
+  const why = /scatters by \d+ % from size to size, and of 6 sizes only a rise by \d+ % counts/;
+  assert.ok(noisy.some((map) => why.test(map.evidence.join("\n"))), noisy[0]?.evidence.join("\n"));
+});
+
 Deno.test("buildTierMap() gives the break-even length from several context sizes", () => {
   const runs = [3000, 4000, 6000, 8000].map((contextTokens) =>
     testRun({
