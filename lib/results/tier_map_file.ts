@@ -306,7 +306,8 @@ export async function readTierMap(files: Files, dir: string): Promise<TierMap | 
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new KvmarkError("io", `Cannot read ${path}: ${reason}`, {
-      hint: "kvmark regenerate makes it again from the rows",
+      hint: "the same kvmark working-set command keeps the finished sizes and writes it anew; " +
+        "kvmark regenerate draws the pages without it, from the rows",
       cause: error,
     });
   }

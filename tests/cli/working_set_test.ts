@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { EXIT_CODES } from "../../lib/errors.ts";
+import { parseTierMap } from "../../lib/results/tier_map_file.ts";
 import type { TruthEntry } from "../../lib/sim/truth_log.ts";
 import { kvmark } from "../support/command.ts";
 import { onSimulator, readOutput, type TextRow } from "../support/sweep.ts";
@@ -38,6 +39,7 @@ Deno.test("kvmark working-set sends every prompt of every size in each period, a
       const out = `${dir}/out`;
       const args = ["working-set", "--api-endpoint", url, "--output-dir", out, ...SHORT];
       const first = await kvmark([...args, "--working-set-sizes", "2048", "8192", "--json"]);
+      await assertDamagedMap(out, first.stdout);
       const again = await kvmark([
         ...args,
         "--working-set-sizes",
@@ -46,7 +48,8 @@ Deno.test("kvmark working-set sends every prompt of every size in each period, a
         "3000",
         "--skip-graphs",
       ]);
-      return { first, again, ...readOutput([out]) };
+      const anew = parseTierMap(await Deno.readTextFile(`${out}/tier_map.json`));
+      return { first, again, anew, ...readOutput([out]) };
     },
   );
   const { first, again, summary, details, phases, files } = result;
@@ -74,6 +77,8 @@ Deno.test("kvmark working-set sends every prompt of every size in each period, a
     summary.slice(0, 2).map((row) => Number(row["observed_hit_rate"]) > 50),
     [true, false],
   );
+  // The second run found the map damaged, kept the two sizes, and wrote it anew.
+  assert.equal(result.anew.basis.cells, 3);
   const { tier_map: map, experiment } = JSON.parse(first.stdout);
   assert.equal(experiment, "working-set");
   assert.equal(map.basis.cells, 2);
@@ -83,6 +88,17 @@ Deno.test("kvmark working-set sends every prompt of every size in each period, a
     assert.ok(files.some((path) => path.endsWith(`/${name}`)), `${name} is missing`);
   }
 });
+
+/** Without its map the folder is drawn from the rows, and the damaged file stays as it is. */
+async function assertDamagedMap(out: string, json: string): Promise<void> {
+  const { headline } = JSON.parse(json).tier_map;
+  await Deno.writeTextFile(`${out}/tier_map.json`, "{");
+  const { code, stderr } = await kvmark(["regenerate", out]);
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^kvmark: not read: tier_map\.json: /m);
+  assert.ok((await Deno.readTextFile(`${out}/index.html`)).includes(headline));
+  assert.equal(await Deno.readTextFile(`${out}/tier_map.json`), "{");
+}
 
 /** By the truth log: in each period of each size every prompt of the pool was asked for. */
 function assertCoverage(details: readonly TextRow[], truth: readonly TruthEntry[]): void {
