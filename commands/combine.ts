@@ -35,6 +35,10 @@ of the baseline. A limit is crossed where the whole 95 % interval lies beyond it
 too few request rows for an interval, the value decides. Exit code 10: a limit was crossed, or no
 point has the figure.
 
+--output gets the pages and three data files, with --single-file too: comparison.csv has every figure
+of every point, summary_comparison.csv each run at 0 % and 100 %, comparison.json all of it, from
+which kvmark regenerate draws the pages again. index.html needs none of them.
+
 Examples:
   kvmark combine --output-dirs ./dram ./gds --labels "DRAM" "GDS + DRAM" --output ./combined
   kvmark combine --output-dirs ./before ./after --fail-if 'p95_ttft > 1.10x' \\
@@ -75,7 +79,7 @@ export function command(host: Host): Command {
     .option("--fail-if <limit...>", "exit 10 where this holds: 'p95_ttft > 1.10x'")
     .option("--markdown <file>", "the result for a comment on a pull request")
     .option("--junit <file>", "what became of the limits, as JUnit XML")
-    .option("--single-file", "one index.html with all graphs inside")
+    .option("--single-file", "one index.html with all graphs inside; the data files stay beside it")
     .option("--verbose", "say what is read")
     .option("--json", "one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
