@@ -233,6 +233,17 @@ function withoutFile(id: string, wanted: WantedFiles): KvmarkError {
 function hubError(id: string, wanted: WantedFiles, error: unknown): KvmarkError {
   if (error instanceof KvmarkError) return error;
   const { subject, instead } = wanted;
+  if (error instanceof Error && error.name === "NotCapable") {
+    // `Requires net access to "…", run again with the --allow-net flag`
+    return new KvmarkError(
+      "io",
+      `Cannot ask the hub for the ${subject} of ${id}: ${error.message}`,
+      {
+        hint: `give kvmark --allow-net, or ${instead}`,
+        cause: error,
+      },
+    );
+  }
   const status = (error as { statusCode?: unknown } | undefined)?.statusCode;
   if (status === 401 || status === 403) {
     return new KvmarkError(

@@ -131,6 +131,14 @@ function limitConnections(server: Server, maxConnections: number): void {
 }
 
 async function listen(server: Server, { host, port }: SimulatorSettings): Promise<void> {
+  const name = host.includes(":") ? `[${host}]` : host;
+  // Without this permission node's server throws where nobody can catch it.
+  const { state } = await Deno.permissions.request({ name: "net", host: `${name}:${port}` });
+  if (state !== "granted") {
+    throw new KvmarkError("io", `Cannot listen on ${name}:${port}: the permission is missing`, {
+      hint: "run again with the --allow-net flag",
+    });
+  }
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => {
       reject(

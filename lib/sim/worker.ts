@@ -64,7 +64,8 @@ function failedOf(error: unknown): Failed {
  *
  * @param workerModule Module whose worker of the name `kvmark-sim` calls `runSimWorker()`:
  * `host.workerModule`.
- * @throws {KvmarkError} As `startSimulator`; `internal` if the thread dies.
+ * @throws {KvmarkError} As `startSimulator`; `io` if a permission is missing; `internal` if the
+ * thread dies.
  */
 export async function startSimulatorThread(
   workerModule: string,
@@ -109,7 +110,9 @@ function answerOf(worker: Worker): Promise<Report> {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      reject(new KvmarkError("internal", `The simulator's thread died: ${event.message}`));
+      // The thread needs read access to its module, which the caller may not have.
+      const kind = /--allow-\w+ flag/.test(event.message) ? "io" : "internal";
+      reject(new KvmarkError(kind, `The simulator's thread died: ${event.message}`));
     };
   });
 }
