@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { compareRuns, type Comparison } from "../../lib/report/comparison.ts";
 import { comparisonGraphs } from "../../lib/report/comparison_figures.ts";
 import { writeComparisonPages } from "../../lib/report/comparison_pages.ts";
+import { withTierMap } from "../../commands/_draw.ts";
 import { readRun } from "../../lib/results/read.ts";
 import type { RunData } from "../../lib/results/schema.ts";
 import { diskFiles } from "../support/disk_files.ts";
@@ -18,11 +19,8 @@ import {
   open,
   violations,
 } from "../support/report_browser.ts";
-import {
-  sampleCacheRateRun,
-  sampleSinglePromptRun,
-  sampleWorkingSetRun,
-} from "../support/sample_run.ts";
+import { sampleCacheRateRun, sampleSinglePromptRun } from "../support/sample_run.ts";
+import { sampleTierRun } from "../support/sample_tier_run.ts";
 
 // A name of the page, in functions that run there and not here.
 // deno-lint-ignore no-explicit-any
@@ -37,6 +35,7 @@ const SMALL = { contexts: [8000], rates: [0, 50, 100] };
 browserTest("writeComparisonPages() makes pages that work from disk", async (browser, dir) => {
   const pairs: Record<string, Comparison> = {
     cache: pairOf(sampleCacheRateRun(SMALL), sampleCacheRateRun({ ...SMALL, rates: [0, 100] })),
+    tiers: pairOf(sampleTierRun(), sampleTierRun("random")),
     single: pairOf(sampleSinglePromptRun(), sampleSinglePromptRun({ contexts: [2000, 8000] })),
   };
   for (const [name, comparison] of Object.entries(pairs)) {
@@ -52,7 +51,8 @@ if (fixtures !== undefined) {
   browserTest(
     "writeComparisonPages() makes pages that work of the A/B pair",
     async (browser, dir) => {
-      const read = (name: string) => readRun(diskFiles, `${fixtures}/${name}`);
+      const read = async (name: string) =>
+        await withTierMap(await readRun(diskFiles, `${fixtures}/${name}`));
       const pair = pairOf(
         await read("python-working-set-dram"),
         await read("python-working-set-gds-dram"),
@@ -77,7 +77,7 @@ browserTest("a comparison shows hostile text as text, in one file too", async (b
 });
 
 browserTest("a comparison has no serious accessibility violation", async (browser, dir) => {
-  const run = sampleWorkingSetRun({ rates: [100] });
+  const run = sampleTierRun();
   await writeComparisonPages(diskFiles, dir, pairOf(run, run));
   for (const dark of [false, true]) {
     const { page } = await open(browser, dir, "index.html", { dark });

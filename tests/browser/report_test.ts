@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
 import { graphsOf } from "../../lib/report/figures.ts";
 import { writeReport } from "../../lib/report/report.ts";
+import { withTierMap } from "../../commands/_draw.ts";
 import { readRun } from "../../lib/results/read.ts";
 import type { RunData } from "../../lib/results/schema.ts";
 import { diskFiles } from "../support/disk_files.ts";
@@ -26,6 +27,7 @@ import {
   sampleSinglePromptRun,
   sampleWorkingSetRun,
 } from "../support/sample_run.ts";
+import { sampleTierRun } from "../support/sample_tier_run.ts";
 
 // Names of the page, in functions that run there and not here.
 // deno-lint-ignore no-explicit-any
@@ -45,11 +47,21 @@ for (const [kind, sample] of RUNS) {
   });
 }
 
+for (const order of ["cyclic", "random"] as const) {
+  browserTest(`writeReport() makes a tier map that works: ${order}`, async (browser, dir) => {
+    const run = { ...sampleTierRun(order), dir };
+    const names = await writeReport(diskFiles, run);
+    // The other pages are like those of the working-set run above.
+    const own = names.filter((name) => /^(index|tier_map|performance)/.test(name));
+    await assertPagesWork(browser, dir, own, graphsOf(run));
+  });
+}
+
 const fixtures = Deno.env.get("KVMARK_FIXTURES");
 for (const folder of fixtures === undefined ? [] : [...Deno.readDirSync(fixtures)]) {
   if (!folder.isDirectory) continue;
   browserTest(`writeReport() makes pages that work of ${folder.name}`, async (browser, dir) => {
-    const run = await readRun(diskFiles, `${fixtures}/${folder.name}`);
+    const run = await withTierMap(await readRun(diskFiles, `${fixtures}/${folder.name}`));
     await assertReportWorks(browser, { ...run, dir });
   });
 }
@@ -59,6 +71,43 @@ async function assertReportWorks(browser: Browser, run: RunData): Promise<void> 
   const names = await writeReport(diskFiles, run);
   await assertPagesWork(browser, run.dir, names, graphsOf(run));
 }
+
+browserTest(
+  "the dashboard shows the tiers, the knees and what shows them",
+  async (browser, dir) => {
+    const run = { ...sampleTierRun(), dir };
+    const knees = run.tierMap?.knees ?? [];
+    assert.equal(knees.length, 3, run.tierMap?.headline);
+    await writeReport(diskFiles, run);
+    const { page, troubles } = await open(browser, dir, "index.html", { width: 390 });
+    await drawAll(page);
+    const names = ["HBM", "DRAM", "SSD", "recompute"];
+    const graph = page.locator('[id="tier_map_ctx8000_cache100"]');
+    const drawn = await graph.locator(".plot").evaluate((plot) => {
+      // deno-lint-ignore no-explicit-any
+      const layout = (plot as any)._fullLayout;
+      return {
+        labels: layout.annotations.map((one: { text: string }) => one.text),
+        lines: layout.shapes.filter((one: { type: string }) => one.type === "line").length,
+      };
+    });
+    assert.deepEqual(drawn.labels.filter((text: string) => names.includes(text)), names);
+    assert.equal(drawn.lines, knees.length);
+    const section = page.locator("section", { has: page.locator("#tiers") });
+    const [tiers, ends] = await section.locator("table").allInnerTexts();
+    for (const name of names) assert.ok(tiers?.includes(name), `${name} is not in the table`);
+    for (const { from, to, workingSetTokens } of knees) {
+      assert.ok(ends?.includes(`${from} → ${to}`), ends);
+      assert.ok(ends?.includes(workingSetTokens.toLocaleString("en-US")), ends);
+    }
+    await section.getByText("What shows it").click();
+    assert.match(await section.innerText(), /12 working-set sizes, all at concurrency 1/);
+    // The table beside the graph holds each size.
+    assert.equal(await graph.locator("tbody tr").count(), 12);
+    await assertNoSidewaysScroll(page);
+    assert.deepEqual(troubles, []);
+  },
+);
 
 browserTest("report.js follows the theme and the switch", async (browser, dir) => {
   await writeReport(diskFiles, { ...sampleCacheRateRun(), dir });
@@ -223,10 +272,11 @@ browserTest("writeReport() makes one file that needs nothing else", async (brows
 });
 
 browserTest("every kind of page has no serious accessibility violation", async (browser, dir) => {
-  for (const sample of [sampleCacheRateRun(), sampleSinglePromptRun()]) {
+  for (const sample of [sampleCacheRateRun(), sampleSinglePromptRun(), sampleTierRun()]) {
     const names = await writeReport(diskFiles, { ...sample, dir });
+    const most = sample.tierMap === undefined ? 3 : 1;
     for (const dark of [false, true]) {
-      for (const name of oneOfEachKind(names).slice(0, dark ? 1 : 3)) {
+      for (const name of oneOfEachKind(names).slice(0, dark ? 1 : most)) {
         const { page } = await open(browser, dir, name, { dark });
         await drawAll(page);
         assert.deepEqual(await violations(page), [], `${name}, dark: ${dark}`);

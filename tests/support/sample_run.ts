@@ -37,14 +37,14 @@ function sequence(seed: number): () => number {
   };
 }
 
-function percentile(values: readonly number[], percent: number): number {
+export function percentile(values: readonly number[], percent: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (sorted.length - 1) * percent / 100;
   const low = sorted[Math.floor(at)] ?? NaN;
   return low + ((sorted[Math.ceil(at)] ?? low) - low) * (at % 1);
 }
 
-function mean(values: readonly number[]): number {
+export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
@@ -229,7 +229,7 @@ class SampleRows {
   }
 }
 
-function spreadColumns<const Name extends string>(name: Name, values: readonly number[]) {
+export function spreadColumns<const Name extends string>(name: Name, values: readonly number[]) {
   return {
     [`avg_${name}`]: mean(values),
     [`median_${name}`]: percentile(values, 50),
@@ -271,7 +271,7 @@ function sampleConfig(kind: RunData["kind"], hostile: string | undefined): RunCo
   };
 }
 
-function runOf(
+export function runOf(
   kind: RunData["kind"],
   hostile: string | undefined,
   rows: Partial<RunData>,
