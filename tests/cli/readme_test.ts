@@ -13,6 +13,7 @@
  */
 
 import assert from "node:assert/strict";
+import { parseTierMap } from "../../lib/results/tier_map_file.ts";
 import { fencedBlocks } from "../../scripts/markdown.ts";
 import { kvmark, withTempDir } from "../support/command.ts";
 import { startSimulateCommand } from "../support/simulator.ts";
@@ -62,7 +63,35 @@ for (const { line, code, marker } of blocks) {
         const plan = marker === "run: plan" ? ["--dry-run"] : [];
         const { code, stderr } = await kvmark([...real, ...plan], { cwd });
         assert.equal(code, 0, `${command}\n${stderr}`);
+        if (args[0] === "demo") await assertDemoKnees(`${cwd}/kvmark_demo/working-set`);
       }
     });
   });
+}
+
+/** Where the tiers of the demo's simulator end (commands/demo.ts), and the steps of its sweep. */
+const DEMO = { ends: [24_512, 48_512, 72_512], sizes: 12, stepTokens: 8000 } as const;
+
+/**
+ * The map of the demo against the simulator. The end of the last tier is the server's own count, so
+ * it has to be there. Those before it are told by TTFT alone: a machine that is busy may hide them,
+ * but what is claimed has to be true.
+ */
+async function assertDemoKnees(dir: string): Promise<void> {
+  const map = parseTierMap(await Deno.readTextFile(`${dir}/tier_map.json`));
+  const [series] = map.series;
+  assert.equal(map.basis.cells, DEMO.sizes);
+  // A size with fewer than five requests is left out: on a busy machine that may happen to one.
+  assert.ok((series?.sizes.length ?? 0) >= DEMO.sizes - 2, series?.evidence.join("\n"));
+  const last = map.knees.at(-1);
+  const end = DEMO.ends[2];
+  assert.ok(last !== undefined && last.low <= end && end <= last.high, map.headline);
+  assert.ok(last.signals.includes("hit rate"), map.headline);
+  assert.ok(map.knees.length <= DEMO.ends.length, map.headline);
+  for (const { low, high } of map.knees) {
+    const near = DEMO.ends.filter((one) =>
+      one >= low - DEMO.stepTokens && one <= high + DEMO.stepTokens
+    );
+    assert.equal(near.length, 1, `a knee at ${low} to ${high} tokens: ${map.headline}`);
+  }
 }
