@@ -36,9 +36,7 @@ const TICK_MS = 10;
 
 /** Reads `/proc`. @throws If the process is gone, or this is not Linux. */
 export async function processUse(pid: number | "self"): Promise<ProcessUse> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  // The name of the program, in brackets, may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const fields = await statFields(pid);
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   const kilobytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]);
   return {
@@ -46,6 +44,37 @@ export async function processUse(pid: number | "self"): Promise<ProcessUse> {
     residentBytes: kilobytes("VmRSS") * 1024,
     peakBytes: kilobytes("VmHWM") * 1024,
   };
+}
+
+/**
+ * What a process and all that it has started use: CPU time of the living and of the dead that were
+ * waited for; memory is the sum of each one's, pages that they share counted more than once.
+ */
+export async function treeUse(pid: number): Promise<ProcessUse> {
+  const children = new Map<number, number[]>();
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = Number((await statFields(name).catch(() => []))[1]);
+    children.set(parent, [...children.get(parent) ?? [], Number(name)]);
+  }
+  const all = [pid];
+  for (const one of all) all.push(...children.get(one) ?? []);
+  const total = { cpuMs: 0, residentBytes: 0, peakBytes: 0 };
+  for (const one of all) {
+    // A process may end while this looks at it.
+    const [use, fields] = await Promise.all([processUse(one), statFields(one)]).catch(() => []);
+    if (use === undefined || fields === undefined) continue;
+    total.cpuMs += use.cpuMs + (Number(fields[13]) + Number(fields[14])) * TICK_MS;
+    total.residentBytes += use.residentBytes;
+    total.peakBytes += use.peakBytes;
+  }
+  return total;
+}
+
+/** Fields of `/proc/PID/stat` behind the name of the program, which may hold anything. */
+async function statFields(pid: number | string): Promise<string[]> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /**
