@@ -41,6 +41,7 @@ interface Run {
   readonly rows: readonly TextRow[];
   readonly details: readonly TextRow[];
   readonly metrics: readonly TextRow[];
+  readonly startedAt: string;
   readonly cold?: { readonly by: string; readonly proved: boolean; readonly evidence: string[] };
 }
 
@@ -79,6 +80,7 @@ function cacheRate(url: string, args: readonly string[] = []): Promise<Run> {
       rows: rows("summary_"),
       details: rows("detailed_results_"),
       metrics: rows("server_metrics_"),
+      startedAt: about.startedAt,
       cold: about.cold,
     };
   });
@@ -141,6 +143,9 @@ Deno.test("a good server is confirmed, by usage, counters and the LRU model", as
   assert.equal(sum("cache_hit_tokens", "FIXED_c2_run0"), prompts / 2);
   assert.equal(sum("hbm_hit_tokens", "FIXED_c2_run0"), prompts / 2);
   assert.equal(sum("prompt_tokens", "WARMUP"), 8 * 512);
+  // run.json is written again at the end; the start stays the start.
+  const launched = run.details.map((one) => Number(one["launch_time"]) * 1000);
+  assert.ok(Date.parse(run.startedAt) <= Math.min(...launched), run.startedAt);
 });
 
 Deno.test("a server without caching differs, and --require-verified says so", async () => {

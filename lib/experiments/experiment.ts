@@ -58,6 +58,7 @@ export async function runExperiment(
   body: (context: CellContext) => Promise<boolean | RunEnd>,
 ): Promise<RunResult> {
   const listener = collectWarnings(outer);
+  const startedAt = new Date(host.clock.wallMs());
   const { output } = config;
   const runDir = await openRunDir({
     files: host.files,
@@ -82,7 +83,7 @@ export async function runExperiment(
       : await startCold(session, proof.cold, crypto.randomUUID(), listener);
     const more = await factsOfRun(host, config, session, listener);
     const about = () => {
-      const base = runConfig(experiment, session!, output, listener.warnings, host);
+      const base = runConfig(experiment, session!, output, listener.warnings, startedAt);
       return { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
     };
     watch = watchSession(host, session, runDir, proof, listener, signals.abort);

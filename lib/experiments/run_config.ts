@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Host } from "../host.ts";
 import type { ExperimentKind, RunConfig } from "../results/schema.ts";
 import { CAPABILITIES, type CapabilityName, ENGINE_TITLES } from "../server/facts.ts";
 import type { OutputConfig } from "./config.ts";
@@ -16,7 +15,7 @@ export function runConfig(
   session: Session,
   output: OutputConfig,
   warnings: readonly string[],
-  host: Host,
+  startedAt: Date,
 ): RunConfig {
   const facts = session.facts[0]!;
   const { overhead, vocabulary, config } = session;
@@ -28,7 +27,7 @@ export function runConfig(
   return {
     experiment,
     kvmarkVersion: output.version,
-    startedAt: new Date(host.clock.wallMs()).toISOString(),
+    startedAt: startedAt.toISOString(),
     model: session.model,
     endpoints: config.endpoints,
     server: `${ENGINE_TITLES[facts.engine]} ${facts.engineVersion ?? ""}`.trim(),
