@@ -39,6 +39,7 @@ export interface Files {
 
 /** One of stdout and stderr. */
 export interface Terminal {
+  /** Text that nobody can read any more is dropped. */
   write(text: string): void;
   readonly isTerminal: boolean;
   columns(): number;
@@ -170,12 +171,25 @@ async function writeWhole(path: string, bytes: Uint8Array, mode?: number): Promi
   await Deno.rename(beside, path);
 }
 
+/**
+ * What cannot be said is not worth a run of a night: a pipe without a reader, a terminal that was
+ * closed, and on stderr a full disk too. A result that does not reach its file is an error.
+ */
+function isLost(stream: typeof Deno.stdout | typeof Deno.stderr, error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return stream === Deno.stderr || code === "EPIPE" || (code === "EIO" && stream.isTerminal());
+}
+
 function terminal(stream: typeof Deno.stdout | typeof Deno.stderr): Terminal {
   const encoder = new TextEncoder();
   return {
     write(text) {
       const bytes = encoder.encode(text);
-      for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+      try {
+        for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
+      } catch (error) {
+        if (!isLost(stream, error)) throw error;
+      }
     },
     isTerminal: stream.isTerminal(),
     columns() {

@@ -67,7 +67,7 @@ Deno.test("a key of the environment, of a file or of a header is found nowhere",
 
 function run(
   command: readonly string[],
-  server: EchoServer,
+  server: Pick<EchoServer, "url">,
   out: string,
   env: Readonly<Record<string, string>>,
   ...more: string[]
@@ -88,6 +88,32 @@ Deno.test("a server that refuses a key by repeating it does not make kvmark repe
       assert.match(stderr, /401/);
     }
     assert.deepEqual(places(dir, ...runs), []);
+  });
+});
+
+Deno.test("a redirect to another host is not followed: that host sees neither key nor request", async () => {
+  await withTempDir(async (dir) => {
+    let seen = 0;
+    const serve = (handler: Deno.ServeHandler) =>
+      Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+    await using other = serve(() => {
+      seen++;
+      return new Response(null, { status: 404 });
+    });
+    const elsewhere = `http://localhost:${other.addr.port}`;
+    for (const isAll of [true, false]) {
+      await using server = serve((request) => {
+        const { pathname } = new URL(request.url);
+        return !isAll && pathname === "/v1/models"
+          ? Response.json({ data: [{ id: "m", object: "model" }] })
+          : new Response(null, { status: 307, headers: { location: `${elsewhere}${pathname}` } });
+      });
+      const url = `http://127.0.0.1:${server.addr.port}`;
+      const { code, stderr } = await run(SMALL_EXACT_RUN, { url }, `${dir}/${isAll}`, ENV);
+      assert.equal(code, EXIT_CODES.unreachable.code, stderr);
+      assert.ok(stderr.includes(`redirects to ${elsewhere}/v1/`), stderr);
+    }
+    assert.equal(seen, 0);
   });
 });
 

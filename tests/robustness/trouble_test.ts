@@ -64,3 +64,19 @@ Deno.test("a server that disappears fails the cell, stops the run if asked to, a
     assertWhole(out);
   });
 });
+
+Deno.test("a reader of stdout and stderr that goes away is not the end of a run", async () => {
+  await withTempDir(async (out) => {
+    await using simulator = await startSimulateCommand(EXACT_SIMULATE);
+    const [program = "", ...words] = await commandUnderTest();
+    const args = [...SMALL_EXACT_RUN, "--api-endpoint", simulator.url, "--output-dir", out];
+    const child = new Deno.Command(program, {
+      args: [...words, ...args],
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+    assert.equal((await child.status).code, 0);
+    assertWhole(out);
+  });
+});
