@@ -102,8 +102,8 @@ function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void
   }
   const hint = `see the error columns in ${dir}, and the log of the server; the same command ` +
     "runs the cells that failed again";
-  const kinds = [...new Set(rows.map((row) => row.failure_kinds).filter((kind) => kind))];
-  const why = kinds.length === 0 ? "" : ` (${kinds.join("; ")})`;
+  const kinds = failureKinds(rows);
+  const why = kinds === "" ? "" : ` (${kinds})`;
   if (stopped !== undefined) {
     throw new KvmarkError("failed", `Stopped by --on-error stop: ${stopped}${why}`, { hint });
   }
@@ -112,6 +112,16 @@ function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void
   throw new KvmarkError("failed", `${problem[0]?.toUpperCase()}${problem.slice(1)}${why}`, {
     hint,
   });
+}
+
+/** The kinds of all rows and how many there are, where the rows count them: `timeout:3 tls:1`. */
+function failureKinds(rows: readonly SummaryRow[]): string {
+  const counts = new Map<string, number>();
+  for (const part of rows.flatMap((row) => row.failure_kinds?.split(" ") ?? [])) {
+    const [kind = "", count = "0"] = part.split(":");
+    counts.set(kind, (counts.get(kind) ?? 0) + Number(count));
+  }
+  return [...counts].map(([kind, count]) => count > 0 ? `${kind}:${count}` : kind).join(" ");
 }
 
 /** @throws Whatever is not about files: a defect. */

@@ -2,7 +2,20 @@ import assert from "node:assert/strict";
 import { KvmarkError } from "../lib/errors.ts";
 import { DEFAULT_ERROR_HANDLING } from "../lib/experiments/error_handling.ts";
 import { denoHost } from "../lib/host.ts";
-import { finish } from "./_finish.ts";
+import { finish, type FinishOptions } from "./_finish.ts";
+
+function optionsOf(table: string): FinishOptions {
+  return {
+    experiment: "cache-rate",
+    dir: "out",
+    json: false,
+    brief: false,
+    skipGraphs: true,
+    requireVerified: false,
+    errors: DEFAULT_ERROR_HANDLING,
+    view: () => ({ table: () => table, brief: () => "", json: {} }),
+  };
+}
 
 Deno.test("finish() of a shard that came too late fails, and says what to do", async () => {
   const written: string[] = [];
@@ -13,20 +26,29 @@ Deno.test("finish() of a shard that came too late fails, and says what to do", a
   };
   const rows = [{ context_size: 1000, cache_hit_rate: 0, total_requests: 9 }];
   const result = { rows, warnings: [], interrupted: false, missed: ["1000_50", "1000_100"] };
-  const error = await finish({ ...denoHost(import.meta.url), stdout }, result, {
-    experiment: "cache-rate",
-    dir: "out",
-    json: false,
-    brief: false,
-    skipGraphs: true,
-    requireVerified: false,
-    errors: DEFAULT_ERROR_HANDLING,
-    view: () => ({ table: () => "the table", brief: () => "", json: {} }),
-  }).catch((thrown) => thrown);
+  const error = await finish(
+    { ...denoHost(import.meta.url), stdout },
+    result,
+    optionsOf("the table"),
+  ).catch((thrown) => thrown);
   assert.match(written.join(""), /the table/, "what was measured is printed first");
   assert.ok(error instanceof KvmarkError);
   assert.equal(error.kind, "failed");
   assert.match(error.message, /came too late for 2 cells/);
   assert.deepEqual(error.problems, ["1000_50", "1000_100"]);
   assert.match(String(error.hint), /new --start-at/);
+});
+
+Deno.test("finish() of a run that failed adds the kinds of failures up", async () => {
+  const stdout = { isTerminal: false, columns: () => 80, write: () => {} };
+  const rows = ["timeout:2 http_status:1", "http_status:4", "tls", undefined].map((kinds) => ({
+    total_requests: 0,
+    failed_requests: 7,
+    ...(kinds === undefined ? {} : { failure_kinds: kinds }),
+  }));
+  const result = { rows, warnings: [], interrupted: false };
+  await assert.rejects(
+    finish({ ...denoHost(import.meta.url), stdout }, result, optionsOf("")),
+    { message: "No request succeeded (timeout:2 http_status:5 tls)", kind: "failed" },
+  );
 });
