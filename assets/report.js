@@ -3,6 +3,8 @@
 
 const DARK = { "#0072b2": "#4aa8e6", "#7a8087": "#9aa3ac", "0,114,178": "74,168,230" };
 const NARROW_PX = 560;
+/** Fits between the margins of A4 and of Letter, upright. */
+const PAPER_PX = 700;
 const root = document.documentElement;
 const themes = ["auto", "light", "dark"];
 const figures = new Map();
@@ -83,6 +85,7 @@ function dressed(state, { dark, width, background }) {
     if (name.startsWith("x") && width < NARROW_PX && axis.dtick) axis.dtick *= 2;
   }
   fitPanels(layout, width);
+  fitLabels(layout, width, colours.page);
   if (state.log) useLogScale(data, layout);
   return { data, layout };
 }
@@ -129,6 +132,16 @@ function fitPanels(layout, width) {
   layout.height = plotPx + layout.margin.t + layout.margin.b;
 }
 
+/** Turns the name of a stretch of the axis upright where it is wider than its stretch. */
+function fitLabels(layout, width, background) {
+  for (const label of layout.annotations) {
+    if (label.axisShare === undefined) continue;
+    if (label.text.length * 7 + 4 > label.axisShare * (width - 90)) label.textangle = -90;
+    label.bgcolor = background;
+    label.opacity = 0.8;
+  }
+}
+
 /** Rows of a horizontal legend: one if all entries fit side by side, else equal columns. */
 function legendRows(labels, width) {
   if (labels.length === 0) return 0;
@@ -141,8 +154,10 @@ function legendRows(labels, width) {
 function draw(element, printing = false) {
   const state = figures.get(element);
   if (!state || !globalThis.Plotly) return;
-  const width = state.plot.clientWidth;
+  // Before printing, the page still has the width of the screen.
+  const width = printing ? PAPER_PX : state.plot.clientWidth;
   const { data, layout } = dressed(state, { dark: isDark(printing), width });
+  if (printing) layout.width = width;
   const config = { displayModeBar: false, responsive: true, doubleClick: "reset" };
   state.plot.style.minHeight = `${layout.height}px`;
   Plotly.react(state.plot, data, layout, config);
@@ -261,10 +276,18 @@ button.addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 addEventListener("hashchange", openTarget);
+const unfolded = [];
 addEventListener("beforeprint", () => {
+  for (const part of document.querySelectorAll("details.printed:not([open])")) {
+    part.open = true;
+    unfolded.push(part);
+  }
   for (const [element, state] of figures) {
     if (state.plot && !element.closest("details:not([open])")) draw(element, true);
   }
 });
-addEventListener("afterprint", () => redraw());
+addEventListener("afterprint", () => {
+  for (const part of unfolded.splice(0)) part.open = false;
+  redraw();
+});
 addEventListener("DOMContentLoaded", start);

@@ -80,7 +80,7 @@ export function dashboardHtml(input: DashboardInput): string {
       ? ""
       : tableHtml(summaryTable(run.summary), "All cells, measured at their peak"),
     command: run.config.command ?? "",
-    server: tableHtml(serverTable(run), "Server"),
+    server: tableHtml(serverTable(run), "Server", true),
     configuration: tableHtml(configurationTable(run), "Configuration"),
     notes: run.config.notes ?? [],
     clientRows: client?.rows.length ?? 0,

@@ -73,34 +73,48 @@ function isMixed({ knees }: MapSeries): boolean {
 
 function figureOf(map: TierMap, series: MapSeries): Figure {
   const axis = axisOf(map, series.sizes);
+  const panels = [ttftPanel(series), sharePanel(series), throughputPanel(series)].filter((panel) =>
+    panel.traces.length > 0
+  );
+  const shapes = [...regions(series).flatMap(shade), ...series.knees.flatMap(kneeShapes)];
   const figure = stackPanels(
-    [ttftPanel(series), sharePanel(series), throughputPanel(series)].filter((panel) =>
-      panel.traces.length > 0
-    ),
+    panels,
     {
       xTitle: map.kvBytesPerToken === undefined
         ? "Working set, tokens"
         : "Working set, tokens and GiB of KV cache",
       xaxis: axis.layout,
-      shapes: regions(series).flatMap(shade).concat(series.knees.flatMap(kneeShapes)),
+      // On each panel, and not on the titles and legends between them.
+      shapes: panels.flatMap((_, i) =>
+        shapes.map((shape) => ({ ...shape, yref: `y${i === 0 ? "" : i + 1} domain` }))
+      ),
     },
   );
   const labels = regions(series).map((region, i, all) => {
     const together = isMixed(series) ? all.slice(0, i + 1) : [region];
-    return tierLabel(region, together.map(({ tier }) => tier.name).join(" + "), axis.isLog);
+    return tierLabel(region, together.map(({ tier }) => tier.name).join(" + "), axis);
   });
   const titles = figure.layout["annotations"] as readonly PlotlyObject[];
   return { ...figure, layout: { ...figure.layout, annotations: [...titles, ...labels] } };
 }
 
-function axisOf(map: TierMap, sizes: readonly MapSize[]) {
+interface Axis {
+  /** Where a number of tokens stands, as plotly places text. */
+  readonly position: (tokens: number) => number;
+  readonly length: number;
+  readonly layout: PlotlyObject;
+}
+
+function axisOf(map: TierMap, sizes: readonly MapSize[]): Axis {
   const tokens = sizes.map((size) => size.workingSetTokens);
   const [least, most] = [Math.min(...tokens), Math.max(...tokens)];
   const isLog = most / least >= LOG_FROM;
   const bytes = map.kvBytesPerToken;
   const ticks = isLog ? logTicks(least, most) : linearTicks(most);
+  const position = (tokens: number) => isLog ? Math.log10(tokens) : tokens;
   return {
-    isLog,
+    position,
+    length: position(most) - (isLog ? position(least) : 0),
     layout: {
       type: isLog ? "log" : "linear",
       tickformat: "~s",
@@ -114,7 +128,7 @@ function axisOf(map: TierMap, sizes: readonly MapSize[]) {
             : `${formatShort(one)}<br>${formatBytes(one * bytes)}`
         ),
       }),
-    } as PlotlyObject,
+    },
   };
 }
 
@@ -158,7 +172,6 @@ function shade({ tier, from, to }: Region): PlotlyObject[] {
   return [{
     type: "rect",
     xref: "x",
-    yref: "paper",
     x0: from,
     x1: to,
     y0: 0,
@@ -170,7 +183,7 @@ function shade({ tier, from, to }: Region): PlotlyObject[] {
 }
 
 function kneeShapes({ workingSetTokens, low, high }: MapKnee): PlotlyObject[] {
-  const common = { xref: "x", yref: "paper", y0: 0, y1: 1, layer: "below" } as const;
+  const common = { xref: "x", y0: 0, y1: 1, layer: "below" } as const;
   return [
     {
       ...common,
@@ -190,17 +203,22 @@ function kneeShapes({ workingSetTokens, low, high }: MapKnee): PlotlyObject[] {
   ];
 }
 
-/** The name of a tier above its stretch. A logarithmic axis wants the logarithm, of text only. */
-function tierLabel({ from, to }: Region, text: string, isLog: boolean): PlotlyObject {
+/**
+ * The name of a tier above its stretch. A logarithmic axis wants the logarithm, of text only.
+ * `axisShare` tells `assets/report.js` how much room there is.
+ */
+function tierLabel({ from, to }: Region, text: string, axis: Axis): PlotlyObject {
+  const [start, end] = [axis.position(from), axis.position(to)];
   return {
     text,
     xref: "x",
     yref: "paper",
-    x: rounded(isLog ? Math.log10(Math.sqrt(from * to)) : (from + to) / 2),
+    x: rounded((start + end) / 2),
     y: 0,
     yanchor: "bottom",
     showarrow: false,
     font: { size: 12 },
+    axisShare: rounded((end - start) / axis.length),
   };
 }
 

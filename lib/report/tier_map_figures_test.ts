@@ -81,12 +81,15 @@ Deno.test("tierMapGraphs() shades the tiers and marks each knee with its interva
   assert.equal(graph.group, "key");
   assert.ok(others.every((one) => !one.name.startsWith("tier_map")));
   const { shapes, annotations, xaxis } = graph.figure?.layout as unknown as {
-    shapes: { type: string; x0: number; x1: number }[];
+    shapes: { type: string; x0: number; x1: number; yref: string }[];
     annotations: { text: string; x: number }[];
     xaxis: { type: string; tickvals: number[]; ticktext: string[] };
   };
+  // On each of the two panels (no throughput is known), not across what lies between them.
+  assert.deepEqual([...new Set(shapes.map(({ yref }) => yref))], ["y domain", "y2 domain"]);
+  assert.equal(shapes.length, 2 * 4);
   assert.deepEqual(
-    shapes.map(({ type, x0, x1 }) => [type, x0, x1]),
+    shapes.slice(0, 4).map(({ type, x0, x1 }) => [type, x0, x1]),
     [
       ["rect", 20_000, 60_000],
       ["rect", 60_000, 320_000],

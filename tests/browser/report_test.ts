@@ -92,7 +92,7 @@ browserTest(
       };
     });
     assert.deepEqual(drawn.labels.filter((text: string) => names.includes(text)), names);
-    assert.equal(drawn.lines, knees.length);
+    assert.equal(drawn.lines, 3 * knees.length, "on each of the three panels");
     const section = page.locator("section", { has: page.locator("#tiers") });
     const [tiers, ends] = await section.locator("table").allInnerTexts();
     for (const name of names) assert.ok(tiers?.includes(name), `${name} is not in the table`);
