@@ -39,7 +39,7 @@ export interface Files {
 
 /** One of stdout and stderr. */
 export interface Terminal {
-  /** Text that nobody can read any more is dropped. */
+  /** Text that nobody can read any more is dropped; control characters are replaced. */
   write(text: string): void;
   readonly isTerminal: boolean;
   columns(): number;
@@ -171,6 +171,10 @@ async function writeWhole(path: string, bytes: Uint8Array, mode?: number): Promi
   await Deno.rename(beside, path);
 }
 
+/** What a server says (the name of its model, say) must not steer the terminal. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
+
 /**
  * What cannot be said is not worth a run of a night: a pipe without a reader, a terminal that was
  * closed, and on stderr a full disk too. A result that does not reach its file is an error.
@@ -184,7 +188,7 @@ function terminal(stream: typeof Deno.stdout | typeof Deno.stderr): Terminal {
   const encoder = new TextEncoder();
   return {
     write(text) {
-      const bytes = encoder.encode(text);
+      const bytes = encoder.encode(text.replace(CONTROLS, "\ufffd"));
       try {
         for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
       } catch (error) {

@@ -117,6 +117,16 @@ Deno.test("a redirect to another host is not followed: that host sees neither ke
   });
 });
 
+Deno.test("what a server says does not steer the terminal", async () => {
+  await using simulator = await startSimulateCommand(["--model", "m\u001b]0;title\u0007\u009b31m"]);
+  const server = ["--api-endpoint", simulator.url, "--no-client"];
+  const { stdout } = await kvmark(["doctor", ...server]);
+  assert.match(stdout, /m\ufffd]0;title\ufffd\ufffd31m/);
+  const { stderr } = await kvmark(["doctor", ...server, "--model", "other"]);
+  assert.match(stderr, /it serves: m\ufffd]0;title/);
+  for (const control of "\u001b\u0007\u009b") assert.ok(!(stdout + stderr).includes(control));
+});
+
 Deno.test("simulate asks for a key and does not show it", async () => {
   const log = await Deno.makeTempFile();
   await using simulator = await startSimulateCommand(
