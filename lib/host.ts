@@ -59,8 +59,11 @@ export interface Host {
   /** Cores that this process may use. */
   readonly cores: number;
   readonly pid: number;
-  /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
-  onInterrupt(handler: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /**
+   * Calls `handler` on SIGINT and SIGTERM until the returned function is called, and on SIGHUP if
+   * the terminal that was closed is where stderr goes. Any other SIGHUP is ignored, as under nohup.
+   */
+  onInterrupt(handler: (signal: "SIGINT" | "SIGTERM" | "SIGHUP") => void): () => void;
   /** A `fetch` that also trusts the given certificate authorities (PEM). */
   fetchWith(caPem?: string): typeof fetch;
   /**
@@ -179,23 +182,24 @@ const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
  * What cannot be said is not worth a run of a night: a pipe without a reader, a terminal that was
  * closed, and on stderr a full disk too. A result that does not reach its file is an error.
  */
-function isLost(stream: typeof Deno.stdout | typeof Deno.stderr, error: unknown): boolean {
-  const { code } = error as { code?: unknown };
-  return stream === Deno.stderr || code === "EPIPE" || (code === "EIO" && stream.isTerminal());
-}
-
 function terminal(stream: typeof Deno.stdout | typeof Deno.stderr): Terminal {
   const encoder = new TextEncoder();
+  // Asked now: a terminal that was closed is none any more.
+  const isTerminal = stream.isTerminal();
+  const isLost = ({ code }: { code?: unknown }) =>
+    stream === Deno.stderr || code === "EPIPE" || (code === "EIO" && isTerminal);
+  // The progress bar writes to node's stream, which tells its errors by an event.
+  if (stream === Deno.stderr && isTerminal) process.stderr.on("error", () => {});
   return {
     write(text) {
       const bytes = encoder.encode(text.replace(CONTROLS, "\ufffd"));
       try {
         for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
       } catch (error) {
-        if (!isLost(stream, error)) throw error;
+        if (!isLost(error as { code?: unknown })) throw error;
       }
     },
-    isTerminal: stream.isTerminal(),
+    isTerminal,
     columns() {
       try {
         return Deno.consoleSize().columns;
@@ -223,9 +227,13 @@ export function denoHost(workerModule: string): Host {
     cores: navigator.hardwareConcurrency,
     pid: Deno.pid,
     onInterrupt(handler) {
-      const signals = ["SIGINT", "SIGTERM"] as const;
+      const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+      // Deno undoes what nohup did: without a listener a hangup would be the end.
+      const isDetached = !Deno.stderr.isTerminal();
       const listeners = signals.map((signal) => {
-        const listener = () => handler(signal);
+        const listener = () => {
+          if (signal !== "SIGHUP" || !isDetached) handler(signal);
+        };
         Deno.addSignalListener(signal, listener);
         return () => Deno.removeSignalListener(signal, listener);
       });

@@ -65,7 +65,7 @@ Deno.test("a server that disappears fails the cell, stops the run if asked to, a
   });
 });
 
-Deno.test("a reader of stdout and stderr that goes away is not the end of a run", async () => {
+Deno.test("readers of stdout and stderr that go away, and a hangup, are not the end of a run", async () => {
   await withTempDir(async (out) => {
     await using simulator = await startSimulateCommand(EXACT_SIMULATE);
     const [program = "", ...words] = await commandUnderTest();
@@ -76,6 +76,9 @@ Deno.test("a reader of stdout and stderr that goes away is not the end of a run"
       stderr: "piped",
     }).spawn();
     await Promise.all([child.stdout.cancel(), child.stderr.cancel()]);
+    await untilFile(out, "phase_metadata_", "WARMUP");
+    // As a shell does with its jobs when its connection breaks; stderr is no terminal here.
+    child.kill("SIGHUP");
     assert.equal((await child.status).code, 0);
     assertWhole(out);
   });
