@@ -41,7 +41,7 @@ export function bySteps(series: CellSeries): Shape {
   const hasTtft = cells.every((cell) => cell.ttftMs !== undefined);
   const steps = united(hasTtft ? ttft : rate, hits, evidence);
   if (hits === undefined) evidence.push(...hitText(cells));
-  evidence.push(...refusedTexts(cells, search.refused, hits));
+  evidence.push(...refusedTexts(cells, search, hits));
   const boundaries = steps.map((step): Boundary => {
     const low = footprintOf(series, cells[step.before]?.prompts ?? NaN);
     const high = footprintOf(series, cells[step.before + 1]?.prompts ?? NaN);
@@ -58,7 +58,7 @@ export function bySteps(series: CellSeries): Shape {
   const plateaus = starts.map((from, i) =>
     plateauOf(cells.slice(from, (steps[i]?.before ?? cells.length - 1) + 1))
   );
-  if (steps.length === 0) evidence.push(flatText(series));
+  if (steps.length === 0) evidence.push(flatText(series), ...thresholdText(cells, search));
   return { plateaus, boundaries, evidence };
 }
 
@@ -76,11 +76,23 @@ function stepsOf(
 /** Why rises of TTFT are no knees; not of those at the end of the cache or beyond it. */
 function refusedTexts(
   cells: readonly SizeCell[],
-  refused: readonly RefusedRise[],
+  { refused }: StepSearch,
   hits: Step | undefined,
 ): string[] {
   return refused.filter((rise) => rise.after <= (hits?.before ?? Infinity))
     .map((rise) => refusedText(cells, rise));
+}
+
+/** What would have been a step, where there is none. */
+function thresholdText(cells: readonly SizeCell[], { threshold }: StepSearch): string[] {
+  if (threshold === undefined) return [];
+  return [
+    `Median TTFT scatters by ${percent(Math.exp(threshold.noise))} from size to size: of ` +
+    `${cells.length} sizes only a rise by ${
+      percent(threshold.leastRatio)
+    } counts as a step. More ` +
+    "sizes, each for longer, show smaller ones.",
+  ];
 }
 
 function refusedText(cells: readonly SizeCell[], { before, after, why }: RefusedRise): string {
@@ -94,11 +106,7 @@ function refusedText(cells: readonly SizeCell[], { before, after, why }: Refused
       return `A step ${between} is likely (median TTFT ${ttfts}), but only one size lies ` +
         `${fewText(why)}.`;
     case "noise":
-      return `${rises}, but it scatters by ${
-        percent(Math.exp(why.noise))
-      } from size to size, and ` +
-        `of ${cells.length} sizes only a rise by ${percent(why.leastRatio)} counts: measure more ` +
-        "sizes, and each for longer.";
+      return `${rises}: not enough to stand out of the scatter from size to size.`;
     case "slope":
       return `${rises}, on and on over ${after - before + 1} sizes: a slope, not a step.`;
     case "passing":

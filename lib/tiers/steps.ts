@@ -54,8 +54,8 @@ const ORDERED_SHARE = 0.95;
 export type Refusal =
   /** So few points lie on that side of it; `isEdge`: up to the end of the curve, not to a step. */
   | { readonly kind: "few"; readonly side: "before" | "after"; readonly isEdge: boolean }
-  /** It is within the scatter: `leastRatio` is what a rise has to be, `noise` a standard deviation. */
-  | { readonly kind: "noise"; readonly leastRatio: number; readonly noise: number }
+  /** It does not stand out enough. */
+  | { readonly kind: "noise" }
   /** It goes on over three differences or more. */
   | { readonly kind: "slope" }
   /** The points after it do not stay above those before it. */
@@ -72,6 +72,8 @@ export interface RefusedRise {
 export interface StepSearch {
   readonly steps: readonly Step[];
   readonly refused: readonly RefusedRise[];
+  /** What a rise has to be, and the noise it has to stand out of; absent for too few points. */
+  readonly threshold?: { readonly leastRatio: number; readonly noise: number };
 }
 
 /**
@@ -112,7 +114,7 @@ export function searchSteps(
   };
   for (const one of found.slopes) refuse(one, { kind: "slope" });
   for (const one of found.abrupt.filter(({ rise }) => rise < least)) {
-    refuse(one, { kind: "noise", leastRatio: Math.exp(least + slope), noise });
+    refuse(one, { kind: "noise" });
   }
   let steps = found.abrupt.filter(({ rise }) => rise >= least);
   for (;;) {
@@ -125,6 +127,7 @@ export function searchSteps(
     steps = steps.filter((step) => step !== smallest);
   }
   return {
+    threshold: { leastRatio: Math.exp(least + slope), noise },
     refused: refused.sort((a, b) => a.before - b.before),
     steps: steps.map(({ before, after }, i) => {
       const [left, right] = plateausBeside(curve, steps, i);
