@@ -27,6 +27,9 @@ import type { Session } from "./session.ts";
 import { wholeSlice } from "./shard.ts";
 import type { TimedPeriod } from "./timetable.ts";
 
+/** A row is larger than its record: those of a long period together would take all memory. */
+const ROWS_AT_ONCE = 1000;
+
 /** What all cells of a run share. */
 export interface CellContext {
   readonly host: Host;
@@ -211,8 +214,12 @@ async function writeDetails(
   period: RunPeriod,
 ): Promise<void> {
   const offset = host.clock.wallMs() - host.clock.nowMs();
-  const rows = period.outcome.records.map((record) => detailRow(record, offset));
-  await runDir.appendDetails(plan.contextSizeTokens, rows);
+  const { records } = period.outcome;
+  for (let from = 0; from < records.length; from += ROWS_AT_ONCE) {
+    const some = records.slice(from, from + ROWS_AT_ONCE);
+    const rows = some.map((record) => detailRow(record, offset));
+    await runDir.appendDetails(plan.contextSizeTokens, rows);
+  }
 }
 
 async function writePhase(
