@@ -126,10 +126,17 @@ function fitPanels(layout, width) {
     const top = from - above[i];
     layout[`yaxis${n}`].domain = [Math.max(0, (top - panel.heightPx) / plotPx), top / plotPx];
     layout[`legend${n}`].y = top / plotPx;
+    fitTitle(layout.annotations[i], usable);
     layout.annotations[i].y = from / plotPx;
     from = top - panel.heightPx - between;
   });
   layout.height = plotPx + layout.margin.t + layout.margin.b;
+}
+
+/** Makes a title smaller that is longer than its panel. */
+function fitTitle(title, width) {
+  const needed = title.text.replace(/<.*?>/g, "").length * 8;
+  if (needed > width) title.font.size = Math.max(9, Math.floor(title.font.size * width / needed));
 }
 
 /** Turns the name of a stretch of the axis upright where it is wider than its stretch. */

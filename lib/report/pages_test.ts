@@ -81,10 +81,17 @@ Deno.test("formatCell() prints units and a dash for what is absent", () => {
 
 Deno.test("csvOf() keeps raw values and puts the unit into the header", () => {
   const table = {
-    columns: [{ label: "TTFT", kind: "seconds" }, { label: "Name", kind: "text" }] as const,
-    rows: [[0.123456789, undefined]],
+    columns: [
+      { label: "TTFT", kind: "seconds" },
+      { label: "TTFT median", kind: "ms" },
+      { label: "Name", kind: "text" },
+    ] as const,
+    rows: [[0.123456789, 123.456789, undefined]],
   };
-  assert.deepEqual(csvOf(table), { header: ["TTFT (s)", "Name"], rows: [[0.123456789, null]] });
+  assert.deepEqual(csvOf(table), {
+    header: ["TTFT (s)", "TTFT median (ms)", "Name"],
+    rows: [[0.123456789, 123.456789, null]],
+  });
 });
 
 Deno.test("formatParameter() prints lists, objects and what is unset", () => {

@@ -349,7 +349,11 @@ export function comparisonGraph(o: {
       columns: [
         { label: "Series", kind: "text" },
         { label: o.axis.title.replace(/, .*/, ""), kind: o.axis.kind },
-        ...specs.map((spec) => ({ label: `${spec.title}, ${spec.unit}`, kind: spec.kind })),
+        // Times have their unit in each cell, and in the header of the CSV.
+        ...specs.map(({ title, unit, kind }) => ({
+          label: kind === "seconds" || kind === "ms" ? title : `${title}, ${unit}`,
+          kind,
+        })),
       ],
       rows: o.series.flatMap((series) =>
         series.points.map((point) => [

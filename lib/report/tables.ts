@@ -13,7 +13,7 @@ const UNIT: Readonly<Record<CellKind, string>> = {
   count: "",
   rate: "",
   seconds: "s",
-  ms: "",
+  ms: "ms",
   percent: "%",
   ratio: "",
 };

@@ -57,6 +57,7 @@ Deno.test({
         const pages = await filesOf(folder);
         assert.ok(files.length > 3, name);
         assert.deepEqual(withoutHtml(pages), new Map([...before].sort()));
+        if (WORKING_SETS.includes(name)) await assertWorkingSetClaims(folder);
         await Deno.remove(`${folder}/index.html`);
       }
       const indexed = await kvmark(["index", `${dir}/python-single-prompt`, "3.1"]);
@@ -104,22 +105,107 @@ async function assertClaims(dir: string): Promise<void> {
   }
 }
 
+const WORKING_SETS = ["python-working-set-dram", "python-working-set-gds-dram"];
+
+/** The rows of the one file of a folder whose name begins so. */
+function csvRows(folder: string, prefix: string): Record<string, string>[] {
+  const names = [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => name.startsWith(prefix) && name.endsWith(".csv"));
+  assert.equal(names.length, 1, `${prefix} in ${folder}`);
+  return readCsvText(Deno.readTextFileSync(`${folder}/${names[0]}`));
+}
+
 /**
- * Input throughput of each working set, from the text of the file: the best concurrency of the
- * periods that met the limit of 2 s; where none did, the period with the lowest TTFT.
+ * The best concurrency of each working set and its input throughput: of the periods that met the
+ * limit of 2 s; where none did, of the period with the lowest TTFT.
  */
-function inputBySet(csv: string): Map<string, number> {
-  const sets = Map.groupBy(readCsvText(csv), (row) => row["working_set_size"] ?? "");
-  return new Map([...sets].map(([set, rows]) => {
+function peakBySet(
+  rows: readonly Record<string, string>[],
+): Map<string, { readonly input: number; readonly concurrency: number; readonly ttft: number }> {
+  const sets = Map.groupBy(rows, (row) => row["working_set_size"] ?? "");
+  return new Map([...sets].map(([set, periods]) => {
     const ttft = (row: (typeof rows)[number]) => Number(row["measured_ttft"]);
-    const least = Math.min(...rows.map(ttft));
-    const within = rows.filter((row) => ttft(row) <= Math.max(2, least));
-    const levels = [...Map.groupBy(within, (row) => row["concurrency_level"]).values()];
-    const sum = (group: typeof rows, column: string) =>
-      group.reduce((total, row) => total + Number(row[column]), 0);
-    const rates = levels.map((group) => sum(group, "total_input_tokens") / sum(group, "duration"));
-    return [set, Math.max(...rates)] as const;
+    const least = Math.min(...periods.map(ttft));
+    const within = periods.filter((row) => ttft(row) <= Math.max(2, least));
+    const levels = [...Map.groupBy(within, (row) => row["concurrency_level"])].map(
+      ([concurrency, group]) => {
+        const sum = (of: (row: (typeof rows)[number]) => number) =>
+          group.reduce((total, row) => total + of(row), 0);
+        const count = (row: (typeof rows)[number]) => Number(row["num_requests_completed"]);
+        return {
+          concurrency: Number(concurrency),
+          input: sum((row) => Number(row["total_input_tokens"])) /
+            sum((row) => Number(row["duration"])),
+          ttft: sum((row) => Number(row["avg_ttft"]) * count(row)) / sum(count),
+        };
+      },
+    );
+    return [set, levels.reduce((a, b) => b.input > a.input ? b : a)] as const;
   }));
+}
+
+/** The dashboard of a working-set folder, its graphs and its tier map, against the CSV files. */
+async function assertWorkingSetClaims(folder: string): Promise<void> {
+  const periods = csvRows(folder, "sustained_periods_");
+  const peaks = peakBySet(periods);
+  const points = await graphRows(`${folder}/performance_vs_working_set_64000_cache96.html`);
+  assert.equal(peaks.size, 21);
+  assert.deepEqual(points.map((point) => `${point["Working set"]}`), [...peaks.keys()]);
+  for (const point of points) {
+    const set = `${point["Working set"]}`;
+    const peak = peaks.get(set);
+    assertWithin(Number(point["Input, tokens/s"]), peak?.input ?? NaN, `input at ${set}`);
+    assertWithin(Number(point["TTFT avg (s)"]), peak?.ttft ?? NaN, `TTFT at ${set}`);
+    assert.equal(point["Concurrency"], peak?.concurrency, set);
+  }
+  const stamp = [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .find((name) => name.startsWith("sustained_performance_"));
+  const overTime = await graphRows(`${folder}/${stamp}`);
+  assert.equal(overTime.length, periods.length);
+  periods.forEach((row, i) => {
+    assert.equal(overTime[i]?.["Input, tokens/s"], Number(row["input_tokens_per_sec"]));
+    assert.equal(overTime[i]?.["TTFT P95 (s)"], Number(row["p95_ttft"]));
+    assert.equal(overTime[i]?.["Decision"], row["decision"]);
+  });
+  await assertHeadline(folder, [...peaks.values()]);
+  await assertTierMapClaims(folder, periods);
+}
+
+/** What the dashboard says in words: from the smallest to the largest set, in three digits. */
+async function assertHeadline(
+  folder: string,
+  peaks: readonly { readonly input: number }[],
+): Promise<void> {
+  const html = await Deno.readTextFile(`${folder}/index.html`);
+  const headline = /<h1 id="headline">([^<]*)/.exec(html)?.[1] ?? "";
+  const [from, to] = [...headline.matchAll(/([\d.]+)k/g)].map((match) => Number(match[1]) * 1000);
+  const [first, last] = [peaks[0]?.input ?? NaN, peaks.at(-1)?.input ?? NaN];
+  assert.ok(Math.abs((from ?? NaN) / first - 1) < 0.005, `${headline}: ${first}`);
+  assert.ok(Math.abs((to ?? NaN) / last - 1) < 0.005, `${headline}: ${last}`);
+}
+
+/** The sizes of the tier map: requests and median TTFT at one concurrency, from the request rows. */
+async function assertTierMapClaims(
+  folder: string,
+  periods: readonly Record<string, string>[],
+): Promise<void> {
+  const sets = new Map(periods.map((row) => [`SUSTAINED_P${row["period_number"]}`, row]));
+  const requests = csvRows(folder, "detailed_results_").filter((row) => Number(row["ttft"]) > 0);
+  const sizes = await graphRows(`${folder}/tier_map_ctx64000_cache96.html`);
+  const html = await Deno.readTextFile(`${folder}/tier_map_ctx64000_cache96.html`);
+  const level = /all at concurrency (\d+)/.exec(html)?.[1];
+  assert.ok(level !== undefined && sizes.length >= 13, `${level}, ${sizes.length} sizes`);
+  for (const size of sizes) {
+    const ttfts: number[] = requests.filter((row) =>
+      row["concurrency_level"] === level &&
+      Math.ceil(Number(sets.get(row["phase_id"] ?? "")?.["working_set_size"]) / 64_000) ===
+        size["Prompts"]
+    ).map((row) => Number(row["ttft"]) * 1000).sort((a, b) => a - b);
+    assert.equal(size["Requests"], ttfts.length, `${size["Prompts"]} prompts`);
+    const [low, high] = [Math.floor((ttfts.length - 1) / 2), Math.ceil((ttfts.length - 1) / 2)];
+    const middle = ((ttfts[low] ?? NaN) + (ttfts[high] ?? NaN)) / 2;
+    assertWithin(Number(size["TTFT median (ms)"]), middle, `TTFT of ${size["Prompts"]} prompts`);
+  }
 }
 
 Deno.test({
@@ -127,7 +213,7 @@ Deno.test({
   ignore: fixtures === undefined,
   fn: () =>
     withTempDir(async (dir) => {
-      const names = ["python-working-set-dram", "python-working-set-gds-dram"];
+      const names = WORKING_SETS;
       const { code, stdout, stderr } = await kvmark([
         ...["combine", "--output-dirs", ...names.map((name) => `${fixtures}/${name}`)],
         ...["--labels", "DRAM", "GDS + DRAM", "--output", `${dir}/ab`, "--json"],
@@ -135,10 +221,8 @@ Deno.test({
       assert.equal(code, 0, stderr);
       assert.match(JSON.parse(stdout).headline, /^GDS \+ DRAM: 2\.5× the input throughput of DRAM/);
       const expected = names.map((name) => {
-        const [file] = [...Deno.readDirSync(`${fixtures}/${name}`)].filter((entry) =>
-          entry.name.startsWith("sustained_periods_")
-        );
-        return inputBySet(Deno.readTextFileSync(`${fixtures}/${name}/${file?.name}`));
+        const peaks = peakBySet(csvRows(`${fixtures}/${name}`, "sustained_periods_"));
+        return new Map([...peaks].map(([set, { input }]) => [set, input]));
       });
       const table = readCsvText(await Deno.readTextFile(`${dir}/ab/comparison.csv`));
       const input = table.filter((row) => row["metric"] === "input_tokens_per_sec");
