@@ -73,7 +73,8 @@ function isMixed({ knees }: MapSeries): boolean {
 
 function figureOf(map: TierMap, series: MapSeries): Figure {
   const axis = axisOf(map, series.sizes);
-  const panels = [ttftPanel(series), sharePanel(series), throughputPanel(series)].filter((panel) =>
+  const share = sharePanel(series);
+  const panels = [ttftPanel(series), share, throughputPanel(series)].filter((panel) =>
     panel.traces.length > 0
   );
   const shapes = [...regions(series).flatMap(shade), ...series.knees.flatMap(kneeShapes)];
@@ -92,7 +93,8 @@ function figureOf(map: TierMap, series: MapSeries): Figure {
   );
   const labels = regions(series).map((region, i, all) => {
     const together = isMixed(series) ? all.slice(0, i + 1) : [region];
-    return tierLabel(region, together.map(({ tier }) => tier.name).join(" + "), axis);
+    const text = together.map(({ tier }) => tier.name).join(" + ");
+    return { ...tierLabel(region, text, axis), ...labelHeight(series, panels.indexOf(share)) };
   });
   const titles = figure.layout["annotations"] as readonly PlotlyObject[];
   return { ...figure, layout: { ...figure.layout, annotations: [...titles, ...labels] } };
@@ -203,6 +205,12 @@ function kneeShapes({ workingSetTokens, low, high }: MapKnee): PlotlyObject[] {
   ];
 }
 
+/** Where the names cover no line: among the shares of hits, which are all or nothing in steps. */
+function labelHeight(series: MapSeries, sharePanel: number): PlotlyObject {
+  if (sharePanel < 0) return { yref: "paper", y: 0 };
+  return { yref: `y${sharePanel + 1} domain`, y: isMixed(series) ? 0.03 : 0.4 };
+}
+
 /**
  * The name of a tier above its stretch. A logarithmic axis wants the logarithm, of text only.
  * `axisShare` tells `assets/report.js` how much room there is.
@@ -212,9 +220,7 @@ function tierLabel({ from, to }: Region, text: string, axis: Axis): PlotlyObject
   return {
     text,
     xref: "x",
-    yref: "paper",
     x: rounded((start + end) / 2),
-    y: 0,
     yanchor: "bottom",
     showarrow: false,
     font: { size: 12 },
