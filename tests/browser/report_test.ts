@@ -109,6 +109,45 @@ browserTest(
   },
 );
 
+browserTest("a dashboard fits on paper, light and unfolded", async (browser, dir) => {
+  await writeReport(diskFiles, { ...sampleTierRun(), dir });
+  // A4 between margins of 1 cm.
+  const { page, troubles } = await open(browser, dir, "index.html", { dark: true, width: 718 });
+  await page.locator("figure.graph .plot").first().scrollIntoViewIfNeeded();
+  await page.locator("figure.graph .main-svg").first().waitFor();
+  const look = () =>
+    page.evaluate(() => ({
+      background: getComputedStyle(document.body).backgroundColor,
+      plots: [...document.querySelectorAll("figure.graph .plot")]
+        .filter((plot) => !plot.closest("details:not([open])"))
+        .map((plot) => plot.querySelector(".main-svg")?.clientWidth),
+      evidence: document.querySelector("details.printed").open,
+      text: document.querySelector(".plot")._fullLayout.font.color,
+      width: document.documentElement.scrollWidth,
+    }));
+  const before = await look();
+  await page.emulateMedia({ media: "print" });
+  await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
+  const printed = await look();
+  assert.equal(printed.background, "rgb(255, 255, 255)");
+  assert.notEqual(printed.text, before.text);
+  assert.ok(printed.plots.length > 1, "graphs that were not scrolled to are drawn for paper");
+  assert.ok(printed.plots.every((width: number) => width === 700), `${printed.plots}`);
+  assert.deepEqual([before.evidence, printed.evidence], [false, true]);
+  assert.ok(printed.width <= 718, `a table is cut off at the right: ${printed.width}`);
+  for (const hidden of [".tools", "#theme", "nav.contents", ".graph > details"]) {
+    assert.ok(!await page.locator(hidden).first().isVisible(), `${hidden} is printed`);
+  }
+  await page.emulateMedia({ media: "screen" });
+  await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+  const after = await look();
+  assert.deepEqual(
+    [after.background, after.text, after.evidence],
+    [before.background, before.text, false],
+  );
+  assert.deepEqual(troubles, []);
+});
+
 browserTest("report.js follows the theme and the switch", async (browser, dir) => {
   await writeReport(diskFiles, { ...sampleCacheRateRun(), dir });
   const { page, troubles } = await open(browser, dir, "index.html", { dark: true });
