@@ -60,23 +60,15 @@ export async function runExperiment(
   const listener = collectWarnings(outer);
   const startedAt = new Date(host.clock.wallMs());
   const { output } = config;
-  const runDir = await openRunDir({
-    files: host.files,
-    clock: host.clock,
-    dir: output.dir,
-    experiment,
-    pid: host.pid,
-    forceRestart: output.forceRestart,
-    version: output.version,
-    tryLock: (path) => host.tryLock(path),
-  });
+  const runDir = await openOutput(host, experiment, output);
   let session: Session | undefined;
   let watch: ServerWatch | undefined;
   try {
     const { notes } = await runDir.begin(output.identity, config.again);
     for (const note of notes) listener.note(note);
     await runDir.writeRunCommand(output.argv);
-    session = await openSession(host, config.target, config.workers, listener);
+    const { signal, opened } = opening(signals);
+    session = await openSession(host, config.target, config.workers, listener, signal);
     const proof = config.proof ?? DEFAULT_PROOF;
     const cold = config.reuseCache
       ? REUSED_START
@@ -88,6 +80,7 @@ export async function runExperiment(
     };
     watch = watchSession(host, session, runDir, proof, listener, signals.abort);
     await runDir.writeRunJson(about());
+    opened();
     const end = await body({
       host,
       session,
@@ -108,6 +101,34 @@ export async function runExperiment(
     await session?.close();
     await runDir.close();
   }
+}
+
+function openOutput(host: Host, experiment: ExperimentKind, output: OutputConfig): Promise<RunDir> {
+  return openRunDir({
+    files: host.files,
+    clock: host.clock,
+    dir: output.dir,
+    experiment,
+    pid: host.pid,
+    forceRestart: output.forceRestart,
+    version: output.version,
+    tryLock: (path) => host.tryLock(path),
+  });
+}
+
+/**
+ * A signal for what is asked of the servers besides the measurement. Until `opened()` nothing is in
+ * flight that is worth waiting for, so that the first interrupt ends it; then the second one does.
+ */
+function opening({ drain, abort }: Signals): { signal: AbortSignal; opened: () => void } {
+  const early = new AbortController();
+  const stop = () => early.abort();
+  if (drain.aborted) stop();
+  drain.addEventListener("abort", stop, { once: true });
+  return {
+    signal: AbortSignal.any([abort, early.signal]),
+    opened: () => drain.removeEventListener("abort", stop),
+  };
 }
 
 function watchSession(

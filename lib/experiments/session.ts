@@ -58,15 +58,19 @@ export interface Session {
 /**
  * Probes the servers, finds the words, starts the workers.
  *
- * @throws {KvmarkError} `unreachable` or `usage`, within seconds.
+ * @param signal Ends what is asked of the servers, now and later, besides the measurement.
+ * @throws {KvmarkError} `unreachable` or `usage`, within seconds; `interrupted`.
  */
 export async function openSession(
   host: Host,
   config: TargetConfig,
   workers: number,
   listener: RunListener,
+  signal: AbortSignal,
 ): Promise<Session> {
-  const access = await Promise.all(config.endpoints.map((url) => accessTo(host, config, url)));
+  const access = await Promise.all(
+    config.endpoints.map(async (url) => ({ ...await accessTo(host, config, url), signal })),
+  );
   const facts: ServerFacts[] = [];
   for (const one of access) facts.push(await probe(one, config));
   const [first] = facts;

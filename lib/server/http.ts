@@ -269,8 +269,13 @@ export function connectionError(
   const where = printableUrl(url);
   if (error instanceof Error && (error.name === "TimeoutError" || error.name === "AbortError")) {
     const timedOut = error.name === "TimeoutError";
+    if (!timedOut && access.signal?.aborted) {
+      return new KvmarkError("interrupted", `Interrupted while ${where} was asked`, {
+        hint: "run the same command again",
+      });
+    }
     return new KvmarkError(
-      timedOut || !access.signal?.aborted ? "unreachable" : "interrupted",
+      "unreachable",
       timedOut ? `${where} does not answer within ${timeoutMs / 1000} s` : `${where}: interrupted`,
       { hint: "check host and port of --api-endpoint, and whether the server is still loading" },
     );

@@ -83,3 +83,23 @@ Deno.test("readers of stdout and stderr that go away, and a hangup, are not the 
     assertWhole(out);
   });
 });
+
+Deno.test("a signal ends a run that waits for a server which takes connections and never answers", async () => {
+  await withTempDir(async (out) => {
+    using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const url = `http://127.0.0.1:${silent.addr.port}`;
+    const [program = "", ...words] = await commandUnderTest();
+    const child = new Deno.Command(program, {
+      args: [...words, ...SMALL_EXACT_RUN, "--api-endpoint", url, "--output-dir", out],
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const output = child.output();
+    await untilFile(out, "run_command_", "kvmark");
+    child.kill("SIGINT");
+    const { code, stderr } = await output;
+    const said = new TextDecoder().decode(stderr);
+    assert.equal(code, EXIT_CODES.interrupted.code, said);
+    assert.match(said, /Interrupted while http.* was asked/);
+  });
+});
