@@ -16,7 +16,6 @@ export function tierText(map: TierMap): string {
 }
 
 function seriesLines(series: MapSeries): string[] {
-  if (series.tiers.length === 0) return [];
   const { contextSizeTokens, hitRatePercent, tiers, knees } = series;
   const table = [
     ["tier", "capacity", "95 %", "TTFT", "read tokens/s", "GB/s", "a miss costs", "named by"],
@@ -24,7 +23,7 @@ function seriesLines(series: MapSeries): string[] {
   ];
   return [
     `tiers at ${formatCount(contextSizeTokens)} tokens, ${hitRatePercent} %:`,
-    ...alignedLines(table).map((line) => `  ${line}`),
+    ...(tiers.length === 0 ? [] : alignedLines(table)).map((line) => `  ${line}`),
     ...knees.map((knee) => `  ${kneeText(knee)}`),
     // Why there is none is what a reader wants to know next.
     ...(knees.length > 0 ? [] : series.evidence.map((line) => `  ${line}`)),

@@ -144,17 +144,17 @@ function gainsSection(gains: readonly Gain[]) {
 }
 
 function hasTiers({ tierMap }: RunData): boolean {
-  return tierMap !== undefined && tierMap.series.some((series) => series.tiers.length > 0);
+  return tierMap !== undefined && tierMap.series.length > 0;
 }
 
-/** Tiers, knees and what shows them; nothing where the run has no tier map. */
+/** Tiers, knees and what shows them, or why there are none; nothing without a tier map. */
 function tiersSection(run: RunData) {
   const map = run.tierMap;
   if (map === undefined || !hasTiers(run)) return undefined;
-  const knees = kneesTable(map);
+  const [tiers, knees] = [tiersTable(map), kneesTable(map)];
   return {
     headline: map.headline,
-    table: tableHtml(tiersTable(map), "Memory tiers", true),
+    table: tiers.rows.length === 0 ? "" : tableHtml(tiers, "Memory tiers", true),
     knees: knees.rows.length === 0 ? "" : tableHtml(knees, "Knees", true),
     evidence: [
       ...map.evidence,

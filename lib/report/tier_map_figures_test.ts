@@ -136,6 +136,12 @@ Deno.test("reportPages() puts the tier map first: a line on top, a section, a pa
   assert.match(index, /<h2 id="tiers">Memory tiers<\/h2>/);
   assert.match(index, /<li>share of &lt;hits&gt; &amp; misses<\/li>/);
   assert.match(index, /Break-even length of DRAM: 900 tokens \(800 to 1,000\); from 4 lengths\./);
+  assert.match(index, /<details class="printed" >/);
+  const bare = { ...tierMap(), tiers: [], knees: [], headline: "No tier map: too few requests" };
+  const series = bare.series.map((one) => ({ ...one, tiers: [], knees: [], sizes: [] }));
+  const empty = await reportPages({ ...run, tierMap: { ...bare, series } });
+  assert.match(empty.get("index.html") ?? "", /No tier map: too few requests\.<\/p>/);
+  assert.match(empty.get("index.html") ?? "", /<details class="printed" open>/);
   const without = await reportPages(sampleWorkingSetRun());
   assert.doesNotMatch(without.get("index.html") ?? "", /id="tiers"/);
 });

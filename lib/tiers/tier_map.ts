@@ -19,7 +19,7 @@ import type {
 } from "../results/tier_map_file.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import { breakEvenOf, type SavedTime } from "./break_even.ts";
-import { type CellSeries, promptsOf, seriesOf } from "./cells.ts";
+import { type CellSeries, MIN_REQUESTS, MIN_SIZES, promptsOf, seriesOf } from "./cells.ts";
 import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
 import type { Shape } from "./plateaus.ts";
 import { shapeOf } from "./shape.ts";
@@ -150,13 +150,29 @@ function seriesMap(
       knees: kneesOf(series, shape, names),
       sizes: sizesOf(series, shape),
       evidence: [
-        basisText(series),
-        ...shape.evidence,
-        ...naming.evidence,
+        ...basisTexts(series),
+        ...(series.cells.length === 0 ? [] : [...shape.evidence, ...naming.evidence]),
         ...reaches.evidence,
       ],
     },
   };
+}
+
+/** What was compared; where that is too little for a knee, how to measure more. */
+function basisTexts(series: CellSeries): string[] {
+  const { cells, sizesLeftOut } = series;
+  if (sizesLeftOut === 0 || cells.length >= MIN_SIZES) return [basisText(series)];
+  const more = "measure each size for longer (--test-duration, --ramp-duration), with fewer " +
+    "--output-tokens, or with --ensure-working-set-coverage";
+  return cells.length === 0
+    ? [
+      `None of the ${sizesLeftOut} working-set sizes has ${MIN_REQUESTS} answered requests at one ` +
+      `concurrency, so that nothing can be compared: ${more}.`,
+    ]
+    : [
+      basisText(series),
+      `A size needs ${MIN_REQUESTS} answered requests at the same concurrency: ${more}.`,
+    ];
 }
 
 function basisText(series: CellSeries): string {
@@ -262,6 +278,7 @@ function mostTelling(a: MapSeries, b: MapSeries): number {
 function headlineOf(series: MapSeries | undefined): string {
   if (series === undefined) return "No tier map: the run has no working-set sizes with hits";
   const { knees, sizes, reachesRecompute: reaches } = series;
+  if (sizes.length === 0) return "No tier map: too few requests at each working-set size";
   const largest = formatShort(sizes.at(-1)?.workingSetTokens);
   if (knees.length === 0) {
     const cached = {
@@ -269,9 +286,7 @@ function headlineOf(series: MapSeries | undefined): string {
       no: `; ${largest} tokens never reach recompute`,
       unknown: "",
     }[reaches];
-    return `No knee ${
-      sizes.length === 0 ? "" : `up to a working set of ${largest} tokens`
-    }${cached}`;
+    return `No knee up to a working set of ${largest} tokens${cached}`;
   }
   const ends = knees.map((knee) =>
     `${knee.from} ends at ${formatShort(knee.workingSetTokens)} tokens ` +

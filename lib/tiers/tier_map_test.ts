@@ -242,6 +242,18 @@ Deno.test("buildTierMap() says why it claims no knee where a step is likely", ()
   assert.ok(noisy.some((map) => some.test(map.evidence.join("\n"))), noisy[0]?.evidence.join("\n"));
 });
 
+Deno.test("buildTierMap() says how to measure more where a size has too few requests", () => {
+  const none = mapOf({ requestsPerSize: 2 });
+  assert.equal(none.headline, "No tier map: too few requests at each working-set size");
+  assert.deepEqual([none.tiers, none.knees, none.series[0]?.sizes], [[], [], []]);
+  assert.match(none.evidence.join("\n"), /^None of the 16 .* has 5 answered .*--test-duration/);
+  const few = testRun({ ...CYCLIC, sizes: SIZES.slice(0, 3) });
+  const short = testRun({ ...CYCLIC, sizes: SIZES.slice(3), requestsPerSize: 2 });
+  const some = buildTierMap({ ...few, details: [...few.details, ...short.details] });
+  assert.deepEqual(some.knees, []);
+  assert.match(some.evidence.join("\n"), /13 more have too few[^]*needs 5 answered .* longer/);
+});
+
 Deno.test("buildTierMap() gives the break-even length from several context sizes", () => {
   const runs = [3000, 4000, 6000, 8000].map((contextTokens) =>
     testRun({
