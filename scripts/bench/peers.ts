@@ -5,6 +5,7 @@
  * ```sh
  * deno run -A scripts/bench/peers.ts               # 200 streams, 10,000 chunks/s
  * deno run -A scripts/bench/peers.ts 50 2000       # 50 streams, 2,000 chunks/s
+ * deno run -A scripts/bench/peers.ts 200 10000 aiperf
  * ```
  *
  * `vllm bench serve` needs `scripts/vllm_cpu.sh setup`, the others `scripts/bench/peers.sh guidellm
@@ -19,7 +20,8 @@ import { latencySpread } from "../../lib/metrics/spread.ts";
 import { startGolden } from "./golden.ts";
 import { benchPython, machineLines, pythonVersions, treeUse, watchOthers } from "./processes.ts";
 
-const [STREAMS = 200, CHUNKS_PER_SEC = 10_000] = Deno.args.map(Number);
+const [STREAMS = 200, CHUNKS_PER_SEC = 10_000] = Deno.args.slice(0, 2).map(Number);
+const only = Deno.args[2] ?? "";
 const TOKENS = 150;
 const TTFT_MS = 100;
 const SECONDS = 17;
@@ -101,7 +103,7 @@ async function main(): Promise<void> {
       "\n| benchmark | requests | chunks/s | CPU us/chunk | peak MiB | TTFT p50, said / true (ms) | " +
       "p99 | other processes (cores) |\n|---|---|---|---|---|---|---|---|",
   );
-  for (const peer of PEERS) {
+  for (const peer of PEERS.filter(([name]) => name.includes(only))) {
     await measure(peer).catch((error) =>
       console.log(`| ${peer[0]} | not here: ${error.message} |`)
     );

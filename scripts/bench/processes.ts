@@ -65,8 +65,9 @@ export async function treeUse(pid: number): Promise<ProcessUse> {
     const [use, fields] = await Promise.all([processUse(one), statFields(one)]).catch(() => []);
     if (use === undefined || fields === undefined) continue;
     total.cpuMs += use.cpuMs + (Number(fields[13]) + Number(fields[14])) * TICK_MS;
-    total.residentBytes += use.residentBytes;
-    total.peakBytes += use.peakBytes;
+    // One that has ended, and was not waited for, has no memory.
+    total.residentBytes += use.residentBytes || 0;
+    total.peakBytes += use.peakBytes || 0;
   }
   return total;
 }
