@@ -33,6 +33,7 @@ export const RUN_OPTIONS = {
   ...PROOF_OPTIONS,
   ...THRESHOLD_OPTIONS,
   maxConsecutiveErrors: whole(1, 1_000_000),
+  maxErrorPercent: whole(1, 100),
   retries: whole(0, 100),
   onError: oneOf("continue", "stop"),
   minSuccess: percent(),
@@ -66,6 +67,7 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--timeout <s>", "give a request up after this time", "600")
     .option("--retries <n>", "send a request that failed again, up to n times; counted", "0")
     .option("--max-consecutive-errors <n>", "so many failures in a row end a period", "20")
+    .option("--max-error-percent <n>", "so many of the last 100 that failed end a period", "90")
     .option(
       "--on-error <name>",
       "when a cell failed: continue with the next one, or stop",
@@ -106,7 +108,15 @@ const NOT_IDENTITY = new Set([
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url", "metrics_interval"],
-  ...["max_consecutive_errors", "on_error", "min_success", "fail_if", "markdown", "junit"],
+  ...[
+    "max_consecutive_errors",
+    "max_error_percent",
+    "on_error",
+    "min_success",
+    "fail_if",
+    "markdown",
+    "junit",
+  ],
   ...NOT_SHARD_IDENTITY,
 ]);
 
@@ -114,6 +124,7 @@ const NOT_IDENTITY = new Set([
 export function errorHandling(options: RunOptions): ErrorHandling {
   return {
     maxConsecutiveErrors: options.maxConsecutiveErrors,
+    maxErrorPercent: options.maxErrorPercent,
     requestRetries: options.retries,
     onError: options.onError,
     minSuccessPercent: options.minSuccess,

@@ -11,6 +11,8 @@ import type { RunResult } from "./config.ts";
 export interface ErrorHandling {
   /** `--max-consecutive-errors`: so many failures in a row end a period. */
   readonly maxConsecutiveErrors: number;
+  /** `--max-error-percent`: such a share of failures among the latest requests ends a period. */
+  readonly maxErrorPercent: number;
   /** `--retries`: how often a request that failed in a way that may pass is sent again. */
   readonly requestRetries: number;
   /** `--on-error`: what becomes of the sweep when a cell failed. */
@@ -22,6 +24,7 @@ export interface ErrorHandling {
 /** What holds where nothing is said. */
 export const DEFAULT_ERROR_HANDLING: ErrorHandling = {
   maxConsecutiveErrors: 20,
+  maxErrorPercent: 90,
   requestRetries: 0,
   onError: "continue",
   minSuccessPercent: 0,

@@ -226,6 +226,7 @@ function cellRow(
   const verdict = judgeCell(context, plan, measured, {
     chunkTokens: config.chunkTokens,
     workingSetTokens: cell.poolTokens,
+    failedWarmUps: result.failedWarmUps,
   });
   for (const note of verdict.notes) listener.note(note);
   if (verdict.verdict === "differs") {

@@ -17,6 +17,8 @@ import { capacityTokensOf } from "./sent_requests.ts";
 export interface VerdictSettings {
   readonly chunkTokens: number;
   readonly workingSetTokens: number;
+  /** Prompts whose warm-up failed. */
+  readonly failedWarmUps: number;
 }
 
 /** What a verdict needs of the run. */

@@ -12,42 +12,68 @@ import type { Failure, FailureKind } from "../record.ts";
 export interface BreakerLimits {
   /** Failures in a row, over all slots, after which the period ends. */
   readonly maxConsecutiveErrors: number;
+  /** Share of failures among the latest requests at which the period ends, in percent. */
+  readonly maxErrorPercent: number;
   /** Requests in flight: every slot must have failed twice before the breaker opens. */
   readonly concurrency: number;
 }
 
+/** Requests that the share of failures is taken over, at least. */
+const WINDOW_REQUESTS = 100;
+
 /**
- * Counts failures in a row. Once open it stays open: what a server does after that belongs to
- * another period.
+ * Counts failures: in a row, and among the latest 100 requests (four of each slot, if these are
+ * more), so that a single success now and then does not keep a broken server's period alive. Once
+ * open it stays open: what a server does after that belongs to another period.
  */
 export class Breaker {
   readonly #most: number;
+  readonly #maxErrorPercent: number;
+  /** The latest requests, true where one failed; a ring once it is full. */
+  readonly #latest: boolean[] = [];
+  readonly #windowRequests: number;
+  #recorded = 0;
+  #failedInWindow = 0;
   #consecutive = 0;
   #last: Failure | undefined;
-  #open = false;
+  #why: string | undefined;
 
-  constructor({ maxConsecutiveErrors, concurrency }: BreakerLimits) {
+  constructor({ maxConsecutiveErrors, maxErrorPercent, concurrency }: BreakerLimits) {
     this.#most = Math.max(maxConsecutiveErrors, 2 * concurrency);
+    this.#maxErrorPercent = maxErrorPercent;
+    this.#windowRequests = Math.max(WINDOW_REQUESTS, 4 * concurrency);
   }
 
   /** Takes the end of a request. @param failure Undefined for a success. */
   record(failure: Failure | undefined): void {
     // What was given up by the run itself says nothing about the server.
     if (failure?.kind === "aborted") return;
-    this.#consecutive = failure === undefined ? 0 : this.#consecutive + 1;
-    if (failure !== undefined) this.#last = failure;
-    this.#open ||= this.#consecutive >= this.#most;
+    const failed = failure !== undefined;
+    this.#consecutive = failed ? this.#consecutive + 1 : 0;
+    if (failed) this.#last = failure;
+    const at = this.#recorded++ % this.#windowRequests;
+    this.#failedInWindow += Number(failed) - Number(this.#latest[at] ?? false);
+    this.#latest[at] = failed;
+    this.#why ??= this.#trouble();
+  }
+
+  #trouble(): string | undefined {
+    if (this.#consecutive >= this.#most) return `${this.#most} requests in a row failed`;
+    const isFull = this.#latest.length === this.#windowRequests;
+    const percent = 100 * this.#failedInWindow / this.#windowRequests;
+    if (!isFull || percent < this.#maxErrorPercent) return undefined;
+    return `${this.#failedInWindow} of the last ${this.#windowRequests} requests failed`;
   }
 
   /** True if no request is to be sent any more. */
   get isOpen(): boolean {
-    return this.#open;
+    return this.#why !== undefined;
   }
 
   /** Why it is open, for people: `20 requests in a row failed (connect: refused)`. */
   get reason(): string | undefined {
-    if (!this.#open || this.#last === undefined) return undefined;
-    return `${this.#most} requests in a row failed (${this.#last.kind}: ${this.#last.message})`;
+    if (this.#why === undefined || this.#last === undefined) return undefined;
+    return `${this.#why} (${this.#last.kind}: ${this.#last.message})`;
   }
 }
 

@@ -10,8 +10,10 @@ function status(code: number, more: Partial<Failure> = {}): Failure {
   return failure("http_status", { status: code, ...more });
 }
 
+const LIMITS = { maxConsecutiveErrors: 20, maxErrorPercent: 90, concurrency: 1 };
+
 Deno.test("Breaker opens after so many failures in a row, and stays open", () => {
-  const breaker = new Breaker({ maxConsecutiveErrors: 3, concurrency: 1 });
+  const breaker = new Breaker({ ...LIMITS, maxConsecutiveErrors: 3 });
   for (let i = 0; i < 2; i++) breaker.record(failure("connect"));
   breaker.record(undefined);
   for (let i = 0; i < 2; i++) breaker.record(failure("connect"));
@@ -25,15 +27,49 @@ Deno.test("Breaker opens after so many failures in a row, and stays open", () =>
 });
 
 Deno.test("Breaker waits until every slot may have failed twice", () => {
-  const breaker = new Breaker({ maxConsecutiveErrors: 3, concurrency: 4 });
+  const breaker = new Breaker({ ...LIMITS, maxConsecutiveErrors: 3, concurrency: 4 });
   for (let i = 0; i < 7; i++) breaker.record(status(503));
   assert.equal(breaker.isOpen, false);
   breaker.record(status(503));
   assert.equal(breaker.isOpen, true);
 });
 
+Deno.test("Breaker opens where most of the latest requests failed, though some succeed", () => {
+  const breaker = new Breaker(LIMITS);
+  // Every eleventh succeeds: 90 of the first 99 fail, never more than ten in a row.
+  const outcome = (n: number) => n % 11 === 0 ? undefined : status(503);
+  for (let n = 0; n < 99; n++) breaker.record(outcome(n));
+  assert.equal(breaker.isOpen, false, "the window is not full");
+  breaker.record(outcome(99));
+  assert.equal(breaker.reason, "90 of the last 100 requests failed (http_status: why)");
+});
+
+Deno.test("Breaker looks at the latest requests only, four of each slot at least", () => {
+  const breaker = new Breaker({ ...LIMITS, concurrency: 50 });
+  const times = (count: number, one: () => Failure | undefined) => {
+    for (let i = 0; i < count; i++) breaker.record(one());
+  };
+  times(1000, () => undefined);
+  for (let i = 0; i < 19; i++) {
+    breaker.record(undefined);
+    times(9, () => status(503));
+  }
+  // 171 of the last 190, and ten successes from before.
+  assert.equal(breaker.isOpen, false);
+  breaker.record(undefined);
+  times(9, () => status(503));
+  assert.equal(breaker.isOpen, true);
+  assert.match(breaker.reason ?? "", /^180 of the last 200 requests failed/);
+});
+
+Deno.test("Breaker leaves a server alone that fails less often than that", () => {
+  const breaker = new Breaker(LIMITS);
+  for (let n = 0; n < 10_000; n++) breaker.record(n % 9 === 0 ? undefined : status(503));
+  assert.equal(breaker.isOpen, false);
+});
+
 Deno.test("Breaker does not count what the run itself gave up", () => {
-  const breaker = new Breaker({ maxConsecutiveErrors: 2, concurrency: 1 });
+  const breaker = new Breaker({ ...LIMITS, maxConsecutiveErrors: 2 });
   breaker.record(failure("connect"));
   for (let i = 0; i < 10; i++) breaker.record(failure("aborted"));
   assert.equal(breaker.isOpen, false);

@@ -31,7 +31,8 @@ export function explainMissing(evidence: HitEvidence): Cause {
 /** Why there were fewer hits than the prompts allow. */
 export function explainDeficit(judged: Judged): Cause {
   const model = predicted(judged) ? eviction(judged) : undefined;
-  return cachingOff(judged) ?? model ?? coarserBlocks(judged) ?? eviction(judged) ??
+  return cachingOff(judged) ?? notWarmed(judged) ?? model ?? coarserBlocks(judged) ??
+    eviction(judged) ??
     deficitByTraffic(judged) ?? unstatedBlock(judged) ?? unsaid(judged) ?? {
     causeCode: "unexplained",
     cause: `${rate(judged.observedPercent)} of ${rate(judged.achievablePercent)} was reused; ` +
@@ -47,6 +48,21 @@ function cachingOff(judged: Judged): Cause | undefined {
   return nothing && judged.prefixCaching === "unknown" && !outgrown(judged)
     ? { causeCode: "caching-off", cause: "Nothing was reused: prefix caching seems to be off." }
     : undefined;
+}
+
+/**
+ * Prompts whose warm-up failed are computed at their first use. It is the cause where the set fits
+ * and the LRU model, which knows what was sent, says what was seen.
+ */
+function notWarmed(judged: Judged): Cause | undefined {
+  const { failedWarmUps = 0, workingSetTokens = 0, capacityTokens = Infinity } = judged;
+  if (failedWarmUps === 0 || workingSetTokens > capacityTokens) return undefined;
+  if (judged.theoreticalPercent !== undefined && !predicted(judged)) return undefined;
+  return {
+    causeCode: "not-warmed",
+    cause: `The warm-up of ${failedWarmUps} prompts failed, and the first use of such a prompt ` +
+      "finds nothing.",
+  };
 }
 
 /**

@@ -12,6 +12,7 @@ export type VerdictCause =
   | "caching-off"
   | "flag-missing"
   | "block-rounding"
+  | "not-warmed"
   | "template-tokens"
   | "eviction"
   | "other-traffic"
@@ -55,6 +56,8 @@ export interface HitEvidence {
   /** Greatest common divisor of the cached tokens that the requests reported. */
   readonly cachedTokensGcd?: number;
   readonly workingSetTokens?: number;
+  /** Prompts of the working set whose warm-up failed. */
+  readonly failedWarmUps?: number;
   /** All tiers together, as far as known. */
   readonly capacityTokens?: number;
   /**

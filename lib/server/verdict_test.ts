@@ -135,6 +135,17 @@ Deno.test("judgeHitRate() names eviction, by the LRU model or by the sizes", () 
   assert.deepEqual(outcome(silent), ["differs", "eviction"]);
 });
 
+Deno.test("judgeHitRate() names a warm-up that failed, where the set fits and the model agrees", () => {
+  const failed = { failedWarmUps: 8, workingSetTokens: 4096, capacityTokens: 100_000 };
+  const found = judge({ ...failed, reportedPercent: 30, theoreticalPercent: 30 });
+  assert.deepEqual(outcome(found), ["differs", "not-warmed"]);
+  assert.match(found.cause, /^The warm-up of 8 prompts failed/);
+  const evicted = judge({ ...failed, workingSetTokens: 200_000, reportedPercent: 30 });
+  assert.deepEqual(outcome(evicted), ["differs", "eviction"]);
+  const other = judge({ ...failed, reportedPercent: 10, theoreticalPercent: 44.8 });
+  assert.notEqual(other.causeCode, "not-warmed");
+});
+
 Deno.test("judgeHitRate() does not blame eviction when the cache is large enough", () => {
   const found = judge({ reportedPercent: 20, workingSetTokens: 10_000, capacityTokens: 90_000 });
   assert.deepEqual(outcome(found), ["differs", "unexplained"]);

@@ -125,3 +125,18 @@ function assertEachRequestOnce(run: Sweep): void {
     assert.equal(seen.get(row["request_id"] ?? ""), 1, `request ${row["request_id"]}`);
   }
 }
+
+Deno.test("a server that refuses most requests ends a period early, though some succeed", async () => {
+  const { stderr, details } = await sweep({
+    simulate: ["--fault", "http-500:0.85"],
+    cacheRate: [
+      ...["--fixed-concurrency-levels", "16"],
+      ...["--max-consecutive-errors", "1000000", "--max-error-percent", "80"],
+      ...["--ramp-duration", "60", "--test-duration", "60", "--timeout", "5"],
+    ],
+  });
+  assert.match(stderr, /ended early: \d+ of the last 100 requests failed \(http_status: /);
+  assert.match(stderr, /The warm-up of \d+ prompts failed, and the first use/);
+  const failed = details.filter((row) => row["error_kind"] === "http_status");
+  assert.ok(failed.length >= 80 && details.length >= 100, `${failed.length} of ${details.length}`);
+});
