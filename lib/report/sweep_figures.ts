@@ -304,6 +304,14 @@ export function throughputComparison(o: {
   };
 }
 
+/** A panel of {@linkcode comparisonGraph}: one figure of a point. */
+interface ComparedFigure {
+  readonly title: string;
+  readonly unit: string;
+  readonly kind: "rate" | "seconds" | "ms";
+  readonly of: (point: Point) => number | undefined;
+}
+
 /** One line a series in each of several panels. */
 export function comparisonGraph(o: {
   readonly name: string;
@@ -311,12 +319,7 @@ export function comparisonGraph(o: {
   readonly about: string;
   readonly axis: SweepAxis;
   readonly series: readonly Series[];
-  readonly panels: readonly {
-    readonly title: string;
-    readonly unit: string;
-    readonly kind: "rate" | "seconds" | "ms";
-    readonly of: (point: Point) => number | undefined;
-  }[];
+  readonly panels: readonly ComparedFigure[];
 }): Graph {
   const specs = o.panels.filter((spec) =>
     o.series.some(({ points }) => points.some((point) => spec.of(point) !== undefined))
