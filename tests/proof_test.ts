@@ -172,7 +172,7 @@ Deno.test("too small a cache differs, and eviction is the cause", async () => {
   const run = await against({ hbmTokens: 2048, maxModelTokens: 2048 });
   const row = only(run);
   assert.equal(row["hit_rate_verdict"], "differs");
-  assert.match(row["hit_rate_cause"] ?? "", /working set of 4096 tokens .* cache of 2048/);
+  assert.match(row["hit_rate_cause"] ?? "", /working set of 4,096 tokens .* cache of 2,048/);
   assert.match(row["hit_rate_cause"] ?? "", /LRU cache of that size would reuse 0 %/);
   assert.deepEqual(rates(row), ["50", "0", "0", "0"]);
 });

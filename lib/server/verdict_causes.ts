@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatCount } from "../units.ts";
 import {
   type Cause,
   countersHold,
@@ -106,8 +107,10 @@ function eviction(judged: Judged): Cause | undefined {
     : ` An LRU cache of that size would reuse ${rate(theoreticalPercent)}.`;
   const sizes = workingSetTokens === undefined || capacityTokens === undefined
     ? "The cache is too small for the requests that were sent."
-    : `The working set of ${workingSetTokens} tokens does not fit beside the other text into ` +
-      `the cache of ${capacityTokens}.`;
+    : `The working set of ${
+      formatCount(workingSetTokens)
+    } tokens does not fit beside the other text into ` +
+      `the cache of ${formatCount(capacityTokens)}.`;
   return { causeCode: "eviction", cause: `${sizes}${model}` };
 }
 
@@ -139,8 +142,8 @@ function unsaid({ capacityTokens, workingSetTokens }: Judged): Cause | undefined
   return capacityTokens === undefined && workingSetTokens !== undefined
     ? {
       causeCode: "eviction",
-      cause:
-        `The server does not say how much it can keep; the working set of ${workingSetTokens} ` +
+      cause: `The server does not say how much it can keep; the working set of ` +
+        `${formatCount(workingSetTokens)} ` +
         "tokens is likely too large.",
     }
     : undefined;
