@@ -128,7 +128,7 @@ Deno.test("judgeHitRate() names eviction, by the LRU model or by the sizes", () 
     capacityTokens: 90_000,
   });
   assert.deepEqual(outcome(modelled), ["differs", "eviction"]);
-  assert.match(modelled.cause, /100000 .* 90000.*LRU .* 2 %/);
+  assert.match(modelled.cause, /100,000 .* 90,000.*LRU .* 2 %/);
   const sizes = judge({ reportedPercent: 3, workingSetTokens: 100_000, capacityTokens: 90_000 });
   assert.deepEqual(outcome(sizes), ["differs", "eviction"]);
   const silent = judge({ reportedPercent: 3, workingSetTokens: 100_000 });
