@@ -67,7 +67,11 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--timeout <s>", "give a request up after this time", "600")
     .option("--retries <n>", "send a request that failed again, up to n times; counted", "0")
     .option("--max-consecutive-errors <n>", "so many failures in a row end a period", "20")
-    .option("--max-error-percent <n>", "so many of the last 100 that failed end a period", "90")
+    .option(
+      "--max-error-percent <n>",
+      "share of failures among the last 100 that ends a period",
+      "90",
+    )
     .option(
       "--on-error <name>",
       "when a cell failed: continue with the next one, or stop",
