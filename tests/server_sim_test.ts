@@ -331,7 +331,7 @@ Deno.test("a cell with a lying counter differs, also where the lie is the right 
 Deno.test("a cell on too small a cache differs, and eviction is the cause", async () => {
   const found = await verdictOf({ hbmTokens: 4096, maxModelTokens: 4096 });
   assert.equal(outcome(found), "differs: eviction", found.cause);
-  assert.match(found.cause, /8192 .* 4096/);
+  assert.match(found.cause, /8,192 .* 4,096/);
 });
 
 Deno.test("a cell beside another client is confirmed by usage, and the traffic is told", async () => {
