@@ -53,7 +53,7 @@ async function bundle(): Promise<void> {
  * puts it there. Returns the path of the map.
  *
  * The engine reads a bundle to its end before it runs the first line: text of 4.7 MB that only a
- * report needs would cost every `--help` a tenth of a second.
+ * report needs would cost every `--help` a twentieth of a second.
  */
 async function writePackedPlotly(): Promise<string> {
   const module = "dist/build/plotly.ts";

@@ -7,6 +7,7 @@
 import type { KvSize } from "../model/kv_size.ts";
 import { COLOURS, type Graph, line, rounded, stackPanels } from "./figure.ts";
 import { documentPage, graphHtml } from "./pages.ts";
+import { siteOf } from "./site.ts";
 
 /** Points of the curve, spread evenly on a logarithmic axis. */
 const POINTS = 60;
@@ -98,8 +99,6 @@ export async function kvSizePage(o: {
       heading: "h1",
     })
   }</main>`;
-  const { plotlySource } = await import("./plotly.ts");
-  const inlinePlotly = plotlySource();
-  const site = { kind: "KV cache size", made: "Page by kvmark kv-size.", inlinePlotly };
+  const site = await siteOf("KV cache size", "Page by kvmark kv-size.", { singleFile: true });
   return await documentPage(site, { title: `KV cache of ${o.title} · kvmark`, body });
 }

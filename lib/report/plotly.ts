@@ -3,7 +3,7 @@
  * together, so import this module only when a report is written.
  *
  * `scripts/build.ts` puts a packed copy in the place of this module, so that what does not draw
- * does not read it: the bundle starts in half the time (docs/performance.md).
+ * does not read it: `--help` of the bundle takes 124 ms instead of 174 (docs/performance.md).
  *
  * @module
  */
