@@ -113,6 +113,28 @@ function assertCoverage(details: readonly TextRow[], truth: readonly TruthEntry[
   }
 }
 
+Deno.test("kvmark working-set writes every row of a period that is too long for one write", async () => {
+  const prompts = 1100;
+  const { result } = await onSimulator(["--speedup", "20"], async (url, dir) => {
+    const out = `${dir}/out`;
+    const { code, stderr } = await kvmark([
+      ...["working-set", "--api-endpoint", url, "--output-dir", out, "--context-sizes", "64"],
+      ...["--working-set-sizes", `${64 * prompts}`, "--chunk-size", "16", "--output-tokens", "1"],
+      ...["--mode", "fixed", "--fixed-concurrency", "16", "--init-concurrency", "16"],
+      ...["--ramp-duration", "0.1", "--test-duration", "0.1", "--num-retries", "0"],
+      ...["--ensure-working-set-coverage", "--skip-graphs"],
+    ]);
+    assert.equal(code, 0, stderr);
+    return readOutput([out]);
+  });
+  const { details, phases } = result;
+  const launched = phases.filter((row) => row["phase_type"] === "FIXED")
+    .map((row) => Number(row["num_requests_launched"]));
+  assert.ok(launched.length === 1 && launched[0]! >= prompts, `${launched}`);
+  assert.equal(details.length, launched[0]);
+  assert.equal(new Set(details.map((row) => row["request_id"])).size, launched[0]);
+});
+
 Deno.test("kvmark working-set names every problem of its options at once", async () => {
   const { code, stdout, stderr } = await kvmark([
     ...["working-set", "--api-endpoint", "localhost:1", "--context-sizes", "8"],
