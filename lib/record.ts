@@ -170,4 +170,6 @@ export interface PeriodOutcome {
   readonly client: ClientLoad;
   /** True if the period was cut short by a signal. */
   readonly interrupted: boolean;
+  /** Why nothing may be concluded from the period: it is kept, measured again, never pooled. */
+  readonly unusable?: string;
 }

@@ -109,6 +109,9 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
       await writeDetails(context, plan, period);
       listener.periodFinished?.(period, next);
     },
+    onUnusable: (period, why) => keepUnusable(context, plan, period, why),
+    // A shard has its time for a period once.
+    ...(plan.part === undefined ? {} : { mostTries: 1 }),
   });
   const pooled = periodsAtPeak(run);
   for (const [period, next] of decisions) {
@@ -222,23 +225,40 @@ async function writeDetails(
   }
 }
 
+/** Its rows stay for whoever wants to see what happened; nothing is computed from them. */
+async function keepUnusable(
+  context: CellContext,
+  plan: CellPlan,
+  period: RunPeriod,
+  why: string,
+): Promise<void> {
+  const { periodId } = period.planned;
+  context.listener.warning(`${plan.cellId} ${periodId} does not count: ${why}`);
+  await writeDetails(context, plan, period);
+  await writePhase(context, plan, period);
+}
+
 async function writePhase(
   { runDir, host }: CellContext,
   plan: CellPlan,
   period: RunPeriod,
-  next: Decision,
-  atPeak: boolean,
+  next?: Decision,
+  atPeak = false,
 ): Promise<void> {
   const { measuredTtftMs } = period.observation;
-  const reason = next.action === "stop" ? next.peak.reason : next.step.reason;
   await runDir.appendPhase(
     phaseRow(period.planned.kind, plan, period.outcome, period.summary, {
       wallOffsetMs: host.clock.wallMs() - host.clock.nowMs(),
       ...(measuredTtftMs === undefined ? {} : { measuredTtftMs }),
-      decision: { action: next.action, reason },
+      ...(next === undefined ? {} : { decision: decisionOf(next) }),
       atPeak,
     }),
   );
+}
+
+function decisionOf(next: Decision) {
+  const reason = next.action === "stop" ? next.peak.reason : next.step.reason;
+  return { action: next.action, reason };
 }
 
 /**

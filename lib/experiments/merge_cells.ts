@@ -104,7 +104,8 @@ function shareOfCell({ facts, data, shiftSec }: ShardRun, cellId: string): CellS
   const row = data.summary.find(isHere);
   if (row === undefined) return undefined;
   const shifted = (sec: number | undefined) => sec === undefined ? sec : sec + shiftSec;
-  const phases = data.phases.filter(isHere).map((phase) => ({
+  const usable = data.phases.filter((phase) => isHere(phase) && phase.unusable === undefined);
+  const phases = usable.map((phase) => ({
     ...phase,
     ...optional("start_time", shifted(phase.start_time)),
     ...optional("end_time", shifted(phase.end_time)),

@@ -136,6 +136,7 @@ export function phaseRow(
     retries: client.retries,
     client_limited: yes(summary.clientLimited),
     resident_tokens: extras.residentTokens,
+    unusable: outcome.unusable,
   };
   return filled(draft);
 }

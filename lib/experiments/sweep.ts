@@ -121,7 +121,8 @@ export async function runSweep(
     else peaks.delete(cell.peakKey);
     const failedWarmUps = result.failedWarmUps + (warmed?.failed ?? 0);
     const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
-    const problem = cellProblem(result.summary, errors);
+    const problem = (pace === undefined ? result.unusable : undefined) ??
+      cellProblem(result.summary, errors);
     const partial = times !== undefined && isPartial(result.periods, times);
     await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined, partial });
     listener.cellFinished?.(position, row);

@@ -48,12 +48,14 @@ export interface RunPeriod {
   readonly observation: Observation;
 }
 
-/** Everything that a policy ran, and where it ended. */
+/** Everything that a policy ran, and where it ended. Unusable periods are not in it. */
 export interface PolicyRun {
   readonly periods: readonly RunPeriod[];
   readonly peak: Peak;
   /** True if it was cut short by a signal; `peak` is then that of the periods so far. */
   readonly interrupted: boolean;
+  /** Why the last period could not be measured, after as many tries as it may have. */
+  readonly unusable?: string;
 }
 
 /** What {@linkcode runPolicy} needs. */
@@ -61,38 +63,84 @@ export interface PolicyRunOptions {
   readonly policy: Policy;
   readonly judgement: Judgement;
   readonly clock: Clock;
-  /** Sends the requests of one period. */
+  /**
+   * Sends the requests of one period. One that comes back as unusable is asked for again, with
+   * `_try2` and so on behind its id; the policy never sees it.
+   */
   readonly send: (planned: PlannedPeriod) => Promise<PeriodOutcome>;
+  /** How often a period is sent until it is usable. @default {3} */
+  readonly mostTries?: number;
   /** Called before each period. */
   readonly onStart?: (planned: PlannedPeriod, reason: string) => void;
   /** Called after each period with what the controller does next; rows are written here. */
   readonly onFinish?: (period: RunPeriod, next: Decision) => Promise<void>;
+  /** Called instead after a period that is unusable: its rows are kept, and nothing else. */
+  readonly onUnusable?: (period: RunPeriod, why: string) => Promise<void>;
 }
 
-/** Runs a policy to its end, or until a period comes back interrupted. */
+const MOST_TRIES = 3;
+
+/** Runs a policy to its end, or until a period comes back interrupted, or is never usable. */
 export async function runPolicy(options: PolicyRunOptions): Promise<PolicyRun> {
-  const startAtMs = options.clock.nowMs();
+  const run = new PolicyLoop(options);
   const periods: RunPeriod[] = [];
   const history: FinishedPeriod[] = [];
   let decision = decide(options.policy, history);
   while (decision.action !== "stop") {
-    const { period: planned, reason } = decision.step;
-    options.onStart?.(planned, reason);
-    const outcome = await options.send(planned);
-    const { judgement } = options;
-    const summary = summarisePeriod(outcome, judgement);
-    const observation = observe(summary, judgement, options.clock.nowMs() - startAtMs);
-    const run: RunPeriod = { planned, reason, outcome, summary, observation };
-    periods.push(run);
+    const period = await run.untilUsable(decision.step.period, decision.step.reason);
+    const { planned, outcome, observation } = period;
+    if (outcome.unusable !== undefined && !outcome.interrupted) {
+      const reason = `${planned.periodId} could not be measured: ${outcome.unusable}`;
+      const peak = { reason, withinLimits: false };
+      return { periods, peak, interrupted: false, unusable: reason };
+    }
+    periods.push(period);
     history.push({ ...planned, ...observation });
     decision = decide(options.policy, history);
     if (outcome.interrupted) decision = { action: "stop", peak: INTERRUPTED };
-    await options.onFinish?.(run, decision);
+    await options.onFinish?.(period, decision);
   }
   return { periods, peak: decision.peak, interrupted: decision.peak === INTERRUPTED };
 }
 
 const INTERRUPTED: Peak = { reason: "interrupted", withinLimits: false };
+
+class PolicyLoop {
+  readonly #options: PolicyRunOptions;
+  readonly #startAtMs: number;
+  /** Went by in unusable periods: the search has not had that time. */
+  #lostMs = 0;
+
+  constructor(options: PolicyRunOptions) {
+    this.#options = options;
+    this.#startAtMs = options.clock.nowMs();
+  }
+
+  /** Runs a period until it can be used or has had its tries; the last try is returned. */
+  async untilUsable(planned: PlannedPeriod, reason: string): Promise<RunPeriod> {
+    const { clock, mostTries = MOST_TRIES, onUnusable } = this.#options;
+    for (let attempt = 1;; attempt++) {
+      const beganAtMs = clock.nowMs();
+      const periodId = attempt === 1 ? planned.periodId : `${planned.periodId}_try${attempt}`;
+      const run = await this.#once({ ...planned, periodId }, reason);
+      const { unusable, interrupted } = run.outcome;
+      if (unusable === undefined || interrupted) return run;
+      await onUnusable?.(run, unusable);
+      this.#lostMs += clock.nowMs() - beganAtMs;
+      if (attempt >= mostTries) return run;
+    }
+  }
+
+  async #once(planned: PlannedPeriod, reason: string): Promise<RunPeriod> {
+    const { send, judgement, clock, onStart } = this.#options;
+    onStart?.(planned, reason);
+    const outcome = await send(planned);
+    const summary = summarisePeriod(outcome, judgement);
+    const elapsedMs = clock.nowMs() - this.#startAtMs - this.#lostMs;
+    const observation = observe(summary, judgement, elapsedMs);
+    return { planned, reason, outcome, summary, observation };
+  }
+}
 
 /** What the controller sees of a period. */
 export function observe(

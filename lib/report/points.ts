@@ -134,6 +134,7 @@ function groupPeriods(run: RunData): Period[] {
     return found;
   };
   for (const phase of run.phases) {
+    if (phase.unusable !== undefined) continue;
     const found = group(phase);
     if (found !== undefined) found.phase = phase;
   }

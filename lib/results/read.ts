@@ -17,6 +17,7 @@ import {
   type DetailRow,
   type ExperimentKind,
   PHASE_COLUMNS,
+  type PhaseRow,
   type RunConfig,
   type RunData,
   SERVER_METRICS_COLUMNS,
@@ -154,7 +155,7 @@ async function readKvmarkRun(
     writtenBy: "kvmark",
     config,
     summary: latestByCell(summary),
-    details,
+    details: usable(details, phases),
     phases,
     singlePrompt,
     sustained: [],
@@ -162,6 +163,14 @@ async function readKvmarkRun(
     files: folder.entries,
     problems: folder.problems,
   };
+}
+
+/** The requests of a period that was measured again are in the file, and in no figure. */
+function usable(details: DetailRow[], phases: readonly PhaseRow[]): DetailRow[] {
+  const nameOf = (row: DetailRow | PhaseRow) =>
+    [row.context_size, row.working_set_size, row.cache_hit_rate, row.phase_id].join(" ");
+  const out = new Set(phases.filter((row) => row.unusable !== undefined).map(nameOf));
+  return out.size === 0 ? details : details.filter((row) => !out.has(nameOf(row)));
 }
 
 /** `run.json` as far as its entries are what they should be. */

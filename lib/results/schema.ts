@@ -210,6 +210,7 @@ export const PHASE_COLUMNS = [
   number("shards", "", "Shards that sent in the period (merged runs only)"),
   number("start_skew_ms", "ms", "Difference between the first start of a shard and the last"),
   text("shard_problem", "What is missing of the load of this period"),
+  text("unusable", "Why the period was measured again, under the same name with `_try2` behind it"),
 ] as const satisfies readonly Column[];
 
 /** `single_prompt_results_{time}.csv`: one row a request. */
