@@ -210,6 +210,7 @@ export const TARGET_OPTIONS = {
     v.pipe(v.string(), v.regex(HEADER, "must look like 'Name: value'")),
   ),
   timeout: duration(100),
+  serverWait: v.optional(duration(0)),
   insecure: v.optional(v.boolean(), false),
   ca: v.optional(v.string()),
   metricsUrl: v.optional(v.array(url())),
@@ -256,6 +257,7 @@ export async function targetFrom(
     ...(metricsUrl === undefined ? {} : { metricsUrl, moreMetricsUrls }),
     headers,
     timeoutMs: options.timeout,
+    ...(options.serverWait === undefined ? {} : { serverWaitMs: options.serverWait }),
     insecure: options.insecure,
     ...(ca === undefined ? {} : { caPem: await readFile(host, ca, "--ca") }),
   };

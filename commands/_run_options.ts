@@ -65,6 +65,7 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
     .option("--tokenizer <path|id>", "tokenizer.json, folder or hub id; found by itself if absent")
     .option("--endpoint-selection <name>", "round-robin or pinned (by prompt)", "round-robin")
     .option("--timeout <s>", "give a request up after this time", "600")
+    .option("--server-wait <s>", "wait so long for a server that goes away in the run", "300")
     .option("--retries <n>", "send a request that failed again, up to n times; counted", "0")
     .option("--max-consecutive-errors <n>", "so many failures in a row end a period", "20")
     .option(
@@ -111,6 +112,7 @@ export function runProblems(options: Readable<RunOptions>): string[] {
 const NOT_IDENTITY = new Set([
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
+  "server_wait",
   ...["kv_bytes_per_token", "kv_cache_quantization", "metrics_url", "metrics_interval"],
   ...[
     "max_consecutive_errors",

@@ -91,15 +91,18 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
   const decisions = new Map<RunPeriod, Decision>();
   let failedWarmUps = 0;
   let turns = 0;
+  let warmAt = context.watch.restarts;
   const run = await runPolicy({
     policy: plan.policy,
     judgement,
     clock: host.clock,
     async send(planned) {
       const slot = plan.part?.times.periods[turns++];
-      if (plan.warmEachPeriod) {
+      await context.watch.ready();
+      if (plan.warmEachPeriod || context.watch.restarts !== warmAt) {
         await waitUntil(host.clock, slot?.warmUpAtWallMs, context.drain);
         failedWarmUps += (await warmUp(context, plan)).failed;
+        warmAt = context.watch.restarts;
       }
       return await measure(context, plan, planned, { order, recompute, slot });
     },
@@ -261,25 +264,44 @@ function decisionOf(next: Decision) {
   return { action: next.action, reason };
 }
 
+/** What a warm-up needs of a cell. */
+type WarmUpPlan = Pick<
+  CellPlan,
+  | "cellId"
+  | "shape"
+  | "promptCount"
+  | "initConcurrency"
+  | "contextSizeTokens"
+  | "workingSetTokens"
+  | "hitRatePercent"
+  | "part"
+>;
+
+/** A server that is started again in each warm-up is not waited for any longer. */
+const MOST_WARM_UPS = 3;
+
 /**
- * Sends every prompt of the working set once, with one token of output.
+ * Sends every prompt of the working set once, with one token of output; again, if the server was
+ * started again meanwhile.
  *
  * @returns How many of how many failed.
  */
 export async function warmUp(
   context: CellContext,
-  plan: Pick<
-    CellPlan,
-    | "cellId"
-    | "shape"
-    | "promptCount"
-    | "initConcurrency"
-    | "contextSizeTokens"
-    | "workingSetTokens"
-    | "hitRatePercent"
-    | "part"
-  >,
+  plan: WarmUpPlan,
 ): Promise<{ failed: number; interrupted: boolean }> {
+  for (let attempt = 1;; attempt++) {
+    await context.watch.ready();
+    const { unusable, ...result } = await warmUpOnce(context, plan);
+    if (unusable === undefined || result.interrupted || attempt === MOST_WARM_UPS) return result;
+    context.listener.warning(`${plan.cellId} is warmed again: ${unusable}`);
+  }
+}
+
+async function warmUpOnce(
+  context: CellContext,
+  plan: WarmUpPlan,
+): Promise<{ failed: number; interrupted: boolean; unusable: string | undefined }> {
   const { requests, listener, runDir, host } = context;
   const prompts = plan.part?.warmed ?? wholeSlice(plan.promptCount);
   listener.warmUpStarted?.(prompts.count);
@@ -314,7 +336,8 @@ export async function warmUp(
       `warm-up: ${summary.failed} of ${prompts.count} prompts failed (${first?.message ?? "?"})`,
     );
   }
-  return { failed: summary.failed, interrupted: outcome.interrupted };
+  const { interrupted, unusable } = outcome;
+  return { failed: summary.failed, interrupted, unusable };
 }
 
 /**

@@ -78,7 +78,7 @@ export async function runExperiment(
       const base = runConfig(experiment, session!, output, listener.warnings, startedAt);
       return { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
     };
-    watch = watchSession(host, session, runDir, proof, listener, signals.abort);
+    watch = watchSession(host, session, runDir, proof, listener, signals);
     await runDir.writeRunJson(about());
     opened();
     const end = await body({
@@ -133,11 +133,11 @@ function opening({ drain, abort }: Signals): { signal: AbortSignal; opened: () =
 
 function watchSession(
   { clock }: Host,
-  { access, facts, config: { moreMetricsUrls = [] } }: Session,
+  { access, facts, presences, config: { moreMetricsUrls = [] } }: Session,
   runDir: RunDir,
   { metricsIntervalMs }: ProofConfig,
   listener: RunListener,
-  signal: AbortSignal,
+  { drain, abort }: Signals,
 ): ServerWatch {
   const servers = access.flatMap((one, index) => {
     const { baseUrl, metricsUrl } = facts[index]!;
@@ -151,7 +151,9 @@ function watchSession(
     clock,
     intervalMs: metricsIntervalMs,
     onWarning: (text) => listener.warning(text),
-    signal,
+    signal: abort,
+    presences,
+    drain,
   });
 }
 

@@ -27,7 +27,11 @@ export async function sendPeriod(
   control: Pick<PeriodControl, "onRecord" | "onUnsent"> = {},
 ): Promise<PeriodOutcome> {
   const jumpSince = watchClocks(context.host.clock);
-  const outcome = await context.watch.around(() => runOnPool(context, spec, next, control));
+  const outcome = await context.watch.around(() => {
+    // To a server that is away nothing more is sent: the period is measured again.
+    const nextIfThere = () => context.watch.isAway ? undefined : next();
+    return runOnPool(context, spec, nextIfThere, control);
+  });
   const jump = jumpSince();
   if (jump !== undefined) context.listener.warning(`${spec.cellId} ${spec.periodId}: ${jump}`);
   context.sent.add(outcome);
@@ -35,7 +39,7 @@ export async function sendPeriod(
 }
 
 async function runOnPool(
-  { session, errors, listener, drain, abort }: SendingContext,
+  { session, errors, listener, watch, drain, abort }: SendingContext,
   spec: Omit<PeriodSpec, "retries">,
   next: () => InferenceRequest | undefined,
   control: Pick<PeriodControl, "onRecord" | "onUnsent">,
@@ -52,6 +56,7 @@ async function runOnPool(
       abort,
       ...control,
       onRecord(record) {
+        if (record.failure !== undefined) watch.failed(record.failure);
         control.onRecord?.(record);
         listener.record?.(record);
       },

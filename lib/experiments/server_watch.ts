@@ -6,13 +6,23 @@
  */
 
 import type { Clock } from "../host.ts";
-import type { PeriodOutcome } from "../record.ts";
+import type { Failure, PeriodOutcome } from "../record.ts";
 import type { RunDir } from "../results/run_dir.ts";
 import type { ServerMetricsRow } from "../results/schema.ts";
 import { sumByKey } from "../server/counters.ts";
 import { type CounterHits, tierHitsFromCounters } from "../server/hits.ts";
 import type { ServerAccess } from "../server/http.ts";
-import { deltaBetween, type Scraper, type ServerSample, startScraper } from "../server/scrape.ts";
+import type { Presence } from "../server/presence.ts";
+import {
+  COUNTERS_FELL,
+  deltaBetween,
+  type Restart,
+  restartIn,
+  type Scraper,
+  type ServerSample,
+  startScraper,
+} from "../server/scrape.ts";
+import { type MetricsWitness, Restarts, restartText, spoiltBy } from "./restarts.ts";
 import { filled, whereOf } from "./rows.ts";
 
 /** What the counters of all servers gained over periods. */
@@ -20,7 +30,23 @@ export type CountedTokens = Omit<CounterHits, "source">;
 
 /** Watches the metrics of the servers of a run. */
 export interface ServerWatch {
-  /** Runs a period between two scrapes; its rows are appended before this resolves. */
+  /** Restarts and absences so far: what was warm before the last one is cold. */
+  readonly restarts: number;
+  /** True from the moment at which a server is seen to be away. */
+  readonly isAway: boolean;
+  /** Takes each failure of a request. */
+  failed(failure: Failure): void;
+  /**
+   * To be called before it is decided what has to be warmed: waits until the servers answer, and
+   * notices one that was started again since the last period.
+   *
+   * @throws {KvmarkError} `unreachable` if a server stays away.
+   */
+  ready(): Promise<void>;
+  /**
+   * Runs a period between two scrapes; its rows are appended before this resolves. One in which a
+   * server went away or was started again is unusable, and this waits until it is back.
+   */
   around(run: () => Promise<PeriodOutcome>): Promise<PeriodOutcome>;
   /**
    * What was counted over periods that {@linkcode ServerWatch.around} ran. Nothing unless every
@@ -51,7 +77,14 @@ export interface WatchOptions {
   readonly onWarning: (text: string) => void;
   /** Ends a scrape that is under way, and all further ones. */
   readonly signal?: AbortSignal;
+  /** Of the servers that requests are sent to. @default {no absence is looked for} */
+  readonly presences?: readonly Presence[];
+  /** Ends the waiting for a server. */
+  readonly drain?: AbortSignal;
 }
+
+/** So often in a row counters may fall, alone of all witnesses, until nothing is made of it. */
+const MOST_SILENT_RESTARTS = 2;
 
 interface WatchedServer {
   readonly endpoint: string;
@@ -77,21 +110,85 @@ class Watch implements ServerWatch {
   readonly #watched: readonly WatchedServer[];
   readonly #complete: boolean;
   readonly #counted = new WeakMap<PeriodOutcome, CountedTokens>();
+  readonly #restarts: Restarts;
+  /** Up to here the samples of a scraper were searched for a restart. */
+  readonly #searchedToMs = new Map<Scraper, number>();
   #residentTokens: number | undefined;
+  #silent = 0;
 
   constructor(options: WatchOptions, watched: readonly WatchedServer[], complete: boolean) {
+    const { clock, presences = [], drain } = options;
     this.#options = options;
     this.#watched = watched;
     this.#complete = complete;
+    this.#restarts = new Restarts(presences, () => clock.wallMs(), drain);
+  }
+
+  get restarts(): number {
+    return this.#restarts.count;
+  }
+
+  get isAway(): boolean {
+    return this.#restarts.isAway;
+  }
+
+  failed(failure: Failure): void {
+    this.#restarts.failed(failure);
+  }
+
+  async ready(): Promise<void> {
+    const absence = await this.#restarts.whenBack();
+    await this.#scrapeAll();
+    const { restart } = this.#witness();
+    if (restart === undefined && typeof absence !== "object") return;
+    this.#restarts.count++;
+    if (restart !== undefined) this.#options.onWarning(restartText(restart));
   }
 
   async around(run: () => Promise<PeriodOutcome>): Promise<PeriodOutcome> {
-    if (this.#watched.length === 0) return await run();
     await this.#scrapeAll();
-    const outcome = await run();
+    const sent = await run();
+    const absence = await this.#restarts.whenBack();
     await this.#scrapeAll();
+    const witness = this.#witness();
+    const outcome = absence === "interrupted"
+      ? { ...sent, interrupted: true }
+      : this.#judged(sent, witness, spoiltBy(sent, witness, absence));
     await this.#keep(outcome);
     return outcome;
+  }
+
+  #judged(sent: PeriodOutcome, witness: MetricsWitness, why: string | undefined): PeriodOutcome {
+    if (why === undefined) {
+      this.#silent = 0;
+      return sent;
+    }
+    const isSilent = witness.restart?.evidence === COUNTERS_FELL &&
+      sent.records.every(({ failure }) => failure === undefined);
+    this.#silent = isSilent ? this.#silent + 1 : 0;
+    if (this.#silent > MOST_SILENT_RESTARTS) {
+      const reason = "shows counters that fall, though no request fails: several servers in turn";
+      for (const { scraper } of this.#watched) scraper.disable(reason);
+      return sent;
+    }
+    this.#restarts.count++;
+    return { ...sent, unusable: why };
+  }
+
+  /** What the metrics show since they were looked at before. */
+  #witness(): MetricsWitness {
+    let restart: Restart | undefined;
+    let isSame = this.#complete && this.#watched.length > 0;
+    for (const { scraper } of this.#watched) {
+      const fromMs = this.#searchedToMs.get(scraper) ?? -Infinity;
+      const since = scraper.samples.filter(({ atMs }) => atMs >= fromMs);
+      const last = since.at(-1);
+      restart ??= restartIn(since);
+      isSame &&= since.length > 1 && last !== undefined &&
+        since.every(({ startedAtSec }) => startedAtSec !== undefined);
+      if (last !== undefined) this.#searchedToMs.set(scraper, last.atMs);
+    }
+    return { ...(restart === undefined ? {} : { restart }), isSame: isSame && !restart };
   }
 
   counted(outcomes: readonly PeriodOutcome[]): CountedTokens | undefined {

@@ -49,6 +49,14 @@ class Bench {
     });
   }
 
+  get restarts(): number {
+    return this.#watch.restarts;
+  }
+
+  ready(): Promise<void> {
+    return this.#watch.ready();
+  }
+
   counted(...outcomes: readonly PeriodOutcome[]) {
     return this.#watch.counted(outcomes);
   }
@@ -140,6 +148,8 @@ Deno.test("counted() tells nothing where a server is silent, was started again, 
   const outcome = await restarted.period({ one: { queries: -4990, hits: -3995 } });
   assert.equal(restarted.counted(outcome), undefined);
   assert.equal(restarted.rows.at(-1)?.restarted, "yes");
+  assert.match(outcome.unusable ?? "", /the server restarted at .* \(its counters fell\)/);
+  assert.equal(restarted.restarts, 1);
   await restarted.close();
 
   const broken = new Bench(["one"]);
@@ -150,7 +160,37 @@ Deno.test("counted() tells nothing where a server is silent, was started again, 
   assert.equal(broken.counted(fine, without), undefined);
   assert.equal(broken.warnings.length, 1);
   assert.match(broken.warnings[0] ?? "", /answers 500/);
+  broken.counters.set("http://one/metrics", { queries: 100, hits: 10 });
+  await broken.period({ one: { queries: 4, hits: 1 } });
+  const after = await broken.period({ one: { queries: 5, hits: 1 } });
+  assert.equal(broken.counted(after)?.queryTokens, 5, "counters go on after a gap");
   await broken.close();
+});
+
+Deno.test("ready() notices a restart between two periods, and says it", async () => {
+  const bench = new Bench(["one"]);
+  bench.counters.set("http://one/metrics", { queries: 5000, hits: 4000 });
+  await bench.period({ one: { queries: 10, hits: 5 } });
+  bench.counters.set("http://one/metrics", { queries: 7, hits: 0 });
+  await bench.ready();
+  assert.equal(bench.restarts, 1);
+  assert.match(bench.warnings[0] ?? "", /the server restarted at/);
+  const next = await bench.period({ one: { queries: 10, hits: 5 } });
+  assert.equal(next.unusable, undefined, "it came before the period");
+  await bench.close();
+});
+
+Deno.test("around() makes nothing of counters that fall all the time while no request fails", async () => {
+  const bench = new Bench(["one"]);
+  const unusable: boolean[] = [];
+  for (let n = 0; n < 4; n++) {
+    bench.counters.set("http://one/metrics", { queries: 5000, hits: 4000 });
+    const outcome = await bench.period({ one: { queries: -4990, hits: -3990 } });
+    unusable.push(outcome.unusable !== undefined);
+  }
+  assert.deepEqual(unusable, [true, true, false, false]);
+  assert.match(bench.warnings.at(-1) ?? "", /several servers in turn/);
+  await bench.close();
 });
 
 Deno.test("watchServers() of no server only runs the periods", async () => {

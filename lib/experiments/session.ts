@@ -17,6 +17,7 @@ import { ENGINE_TITLES, type ServerFacts } from "../server/facts.ts";
 import type { ServerAccess } from "../server/http.ts";
 import { countPromptTokens, type MeasuredOverhead, measureOverhead } from "../server/overhead.ts";
 import { probeServer } from "../server/probe.ts";
+import { Presence } from "../server/presence.ts";
 import { serverEncoder } from "../server/tokenize.ts";
 import type { RunListener } from "./listener.ts";
 
@@ -36,9 +37,14 @@ export interface TargetConfig {
   readonly caPem?: string;
   /** Where metrics are, if not at the endpoint. */
   readonly metricsUrl?: string;
+  /** How long a server that went away is waited for. @default {DEFAULT_SERVER_WAIT_MS} */
+  readonly serverWaitMs?: number;
   /** Metrics of further workers behind the endpoint; watched, not probed. */
   readonly moreMetricsUrls?: readonly string[];
 }
+
+/** `--server-wait`: a large model takes minutes to load. */
+export const DEFAULT_SERVER_WAIT_MS = 300_000;
 
 /** A server that was probed, ready to be measured. */
 export interface Session {
@@ -46,6 +52,8 @@ export interface Session {
   /** One for each endpoint, in the order of the configuration. */
   readonly facts: readonly ServerFacts[];
   readonly access: readonly ServerAccess[];
+  /** Whether each of them is there. */
+  readonly presences: readonly Presence[];
   readonly targets: readonly Target[];
   readonly api: ApiKind;
   readonly model: string;
@@ -68,9 +76,54 @@ export async function openSession(
   listener: RunListener,
   signal: AbortSignal,
 ): Promise<Session> {
-  const access = await Promise.all(
-    config.endpoints.map(async (url) => ({ ...await accessTo(host, config, url), signal })),
+  const presences: Presence[] = [];
+  const access = await Promise.all(config.endpoints.map(async (url) => {
+    const one = { ...await accessTo(host, config, url), signal };
+    const presence = new Presence({
+      access: one,
+      clock: host.clock,
+      waitMs: config.serverWaitMs ?? DEFAULT_SERVER_WAIT_MS,
+      say: (text) => listener.warning(text),
+    });
+    presences.push(presence);
+    return { ...one, patience: presence };
+  }));
+  const { first, facts, overhead, vocabulary } = await unbroken(
+    presences,
+    listener,
+    () => askServers(host, config, access, listener),
   );
+  const pool = await openPool({
+    workers,
+    headers: config.headers,
+    ...(config.caPem === undefined ? {} : { caPem: config.caPem }),
+    insecure: config.insecure,
+    workerModule: host.workerModule,
+    clock: host.clock,
+    cpuMs: () => host.cpuMs(),
+  });
+  return {
+    config,
+    facts,
+    access,
+    presences,
+    targets: facts.map((one) => targetOf(one)),
+    api: first.api,
+    model: first.model,
+    overhead,
+    vocabulary,
+    pool,
+    close: () => pool.close(),
+  };
+}
+
+/** What the servers have to tell before anything is measured. */
+async function askServers(
+  host: Host,
+  config: TargetConfig,
+  access: readonly ServerAccess[],
+  listener: RunListener,
+) {
   const facts: ServerFacts[] = [];
   for (const one of access) facts.push(await probe(one, config));
   const [first] = facts;
@@ -90,27 +143,32 @@ export async function openSession(
   const vocabulary = await wordsFor(host, config, firstAccess, first, overhead);
   describePrompts(vocabulary, overhead, listener);
   requireTokenIds(config, first, vocabulary);
-  const pool = await openPool({
-    workers,
-    headers: config.headers,
-    ...(config.caPem === undefined ? {} : { caPem: config.caPem }),
-    insecure: config.insecure,
-    workerModule: host.workerModule,
-    clock: host.clock,
-    cpuMs: () => host.cpuMs(),
-  });
-  return {
-    config,
-    facts: complete,
-    access,
-    targets: facts.map((one) => targetOf(one)),
-    api: first.api,
-    model: first.model,
-    overhead,
-    vocabulary,
-    pool,
-    close: () => pool.close(),
-  };
+  return { first, facts: complete, overhead, vocabulary };
+}
+
+/** A server that is started again while it is probed is not probed any longer. */
+const MOST_PROBES = 3;
+
+/** Asks again where a server went away meanwhile: a cold cache looks like none. */
+async function unbroken<Answers>(
+  presences: readonly Presence[],
+  listener: RunListener,
+  ask: () => Promise<Answers>,
+): Promise<Answers> {
+  const absences = () => presences.reduce((sum, presence) => sum + presence.absences, 0);
+  for (let attempt = 1;; attempt++) {
+    const before = absences();
+    let broken: unknown;
+    const answers = await ask().catch((error) => {
+      broken = error;
+      return undefined;
+    });
+    if (absences() === before || attempt === MOST_PROBES) {
+      if (answers === undefined) throw broken;
+      return answers;
+    }
+    listener.note("the server was started again while it was probed: it is probed again");
+  }
 }
 
 function describeServer(

@@ -86,9 +86,9 @@ export async function runSweep(
   cells: readonly SweepCell[],
   pace?: Pace,
 ): Promise<RunEnd> {
-  const { runDir, listener, session, errors, host: { clock }, drain } = context;
+  const { runDir, listener, session, watch, errors, host: { clock }, drain } = context;
   requirePossible(session, config, cells);
-  let warmed: { readonly key: string; readonly failed: number } | undefined;
+  let warmed: { readonly key: string; readonly failed: number; readonly at: number } | undefined;
   const peaks = new Map<string, number>();
   const missed: string[] = [];
   for (const [index, cell] of cells.entries()) {
@@ -108,11 +108,13 @@ export async function runSweep(
       count: cells.length,
     };
     listener.cellStarted?.(position);
-    if (cell.warmKey !== undefined && cell.warmKey !== warmed?.key) {
+    await watch.ready();
+    const isWarm = cell.warmKey === warmed?.key && warmed?.at === watch.restarts;
+    if (cell.warmKey !== undefined && !isWarm) {
       await waitUntil(clock, times?.warmUpAtWallMs, drain);
       const { failed, interrupted } = await warmUp(context, plan);
       if (interrupted) return { interrupted: true };
-      warmed = { key: cell.warmKey, failed };
+      warmed = { key: cell.warmKey, failed, at: watch.restarts };
     }
     const result = await runCell(context, plan);
     if (result.interrupted) return { interrupted: true };

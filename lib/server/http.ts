@@ -20,6 +20,16 @@ export interface ServerAccess {
   readonly metricsUrl?: string;
   /** Ends every request of this access. */
   readonly signal?: AbortSignal;
+  /** Waits for a server that goes away; without it a request that finds nobody is an error. */
+  readonly patience?: Patience;
+}
+
+/** What becomes of a request that finds nobody: see `presence.ts`. */
+export interface Patience {
+  /** Told of each answer. */
+  answered(): void;
+  /** Waits, if the error means that the server went away; true if the request is to be sent again. */
+  comesBack(error: unknown): Promise<boolean>;
 }
 
 /** A small request. */
@@ -60,6 +70,26 @@ const DEFAULT_MAX_BYTES = 16 * 2 ** 20;
  * @throws {KvmarkError} `unreachable` if no complete answer came: refused, DNS, TLS, timeout.
  */
 export async function send(access: ServerAccess, request: ServerRequest): Promise<ServerReply> {
+  // An address of its own may be another server.
+  const patience = request.path.startsWith("/") ? access.patience : undefined;
+  for (;;) {
+    try {
+      const reply = await sendOnce(access, request);
+      patience?.answered();
+      return reply;
+    } catch (error) {
+      if (await patience?.comesBack(error) !== true) throw error;
+    }
+  }
+}
+
+/** True for the error of a request that nobody listened to, or whose server went away over it. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof KvmarkError && error.kind === "unreachable" &&
+    /: (?:connection refused|the connection was closed before the answer)$/.test(error.message);
+}
+
+async function sendOnce(access: ServerAccess, request: ServerRequest): Promise<ServerReply> {
   const url = absoluteUrl(access.baseUrl, request.path);
   const timeoutMs = request.timeoutMs ?? access.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const signals = [AbortSignal.timeout(timeoutMs), access.signal, request.signal];

@@ -6,17 +6,28 @@
 
 import type { Clock } from "../host.ts";
 import { canonicalSeries, type ServerSeries, sumByKey } from "./counters.ts";
-import { looksLikeExposition, parseExposition } from "./exposition.ts";
+import { type Exposition, looksLikeExposition, parseExposition } from "./exposition.ts";
 import type { ServerFacts } from "./facts.ts";
 import { KvmarkError } from "../errors.ts";
 import { type CounterHits, hitsFromCounters } from "./hits.ts";
-import { send, type ServerAccess } from "./http.ts";
+import { send, type ServerAccess, type ServerReply } from "./http.ts";
 
 /** One scrape. */
 export interface ServerSample {
   /** Middle of the scrape, on the run's clock. */
   readonly atMs: number;
   readonly series: readonly ServerSeries[];
+  /** The same instant on this machine's wall clock. */
+  readonly wallAtMs?: number;
+  /** When each process behind the route was started, by its own clock (`process_start_time`). */
+  readonly startedAtSec?: ReadonlyMap<string, number>;
+}
+
+/** A server that was started again, and how that is known. */
+export interface Restart {
+  /** By the server's clock, where it tells it; else when it was seen. */
+  readonly wallAtMs: number;
+  readonly evidence: string;
 }
 
 /** A gauge over a stretch of time. */
@@ -51,6 +62,8 @@ export interface Scraper {
    * if there are fewer than two.
    */
   delta(fromAtMs: number, toAtMs: number): ServerDelta | undefined;
+  /** Leaves the route alone from now on, for this reason. */
+  disable(reason: string): void;
   /** Drops the samples before the last one that is not after `beforeAtMs`. */
   forget(beforeAtMs: number): void;
   stop(): Promise<void>;
@@ -63,15 +76,20 @@ export interface ScraperOptions {
   readonly intervalMs: number;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
-  /** Gets the one warning when the metrics route turns out to be bad. */
+  /** Gets a warning when the route is given up, and at each gap. */
   readonly onWarning?: (text: string) => void;
 }
 
 const SCRAPE_TIMEOUT_MS = 10_000;
+/** Of a route that has just failed: a server that hangs must not hold up every period. */
+const RETRY_TIMEOUT_MS = 2000;
+const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Starts to scrape. Never throws: a route that fails once is left alone from then on, with one
- * warning, because a bad route may cost the server more than it tells (trtllm-serve).
+ * Starts to scrape. Never throws. A route that answers with something else than metrics is left
+ * alone from then on, because a bad route may cost the server more than it tells (trtllm-serve).
+ * One that has told metrics before, or does not answer, has a gap: it is asked again, on the timer
+ * after pauses that double.
  */
 export function startScraper(options: ScraperOptions): Scraper {
   return new TimedScraper(options);
@@ -84,6 +102,9 @@ class TimedScraper implements Scraper {
   readonly #stop = new AbortController();
   readonly #timer: Promise<void>;
   #running: Promise<void> | undefined;
+  /** In a row. */
+  #failures = 0;
+  #hasTold = false;
 
   constructor(options: ScraperOptions) {
     this.#options = options;
@@ -117,7 +138,11 @@ class TimedScraper implements Scraper {
     const { clock, intervalMs } = this.#options;
     while (this.disabled === undefined && !this.#stop.signal.aborted) {
       await this.#scrapeOnce();
-      await clock.sleep(intervalMs, this.#stop.signal);
+      const pauseMs = intervalMs * 2 ** Math.min(this.#failures, 16);
+      await clock.sleep(
+        Math.max(intervalMs, Math.min(pauseMs, LONGEST_PAUSE_MS)),
+        this.#stop.signal,
+      );
     }
   }
 
@@ -127,7 +152,7 @@ class TimedScraper implements Scraper {
   }
 
   async #scrape(): Promise<void> {
-    const { access, clock, facts: { metricsUrl } } = this.#options;
+    const { access: { patience: _, ...access }, clock, facts: { metricsUrl } } = this.#options;
     if (metricsUrl === undefined || this.disabled !== undefined || this.#stop.signal.aborted) {
       return;
     }
@@ -135,25 +160,99 @@ class TimedScraper implements Scraper {
       const startedAtMs = clock.nowMs();
       const reply = await send(access, {
         path: metricsUrl,
-        timeoutMs: SCRAPE_TIMEOUT_MS,
+        timeoutMs: this.#failures === 0 ? SCRAPE_TIMEOUT_MS : RETRY_TIMEOUT_MS,
         signal: this.#stop.signal,
       });
-      const atMs = (startedAtMs + clock.nowMs()) / 2;
-      if (reply.status !== 200) return this.#disable(`answers ${reply.status}`);
-      const exposition = parseExposition(reply.text);
-      if (!looksLikeExposition(exposition)) return this.#disable("is not Prometheus text");
-      if (reply.truncated || exposition.truncated) return this.#disable("is too long to be read");
-      this.samples.push({ atMs, series: canonicalSeries(exposition) });
+      this.#take(reply, (startedAtMs + clock.nowMs()) / 2);
     } catch (error) {
       if (this.#stop.signal.aborted) return;
-      this.#disable(error instanceof KvmarkError ? `fails: ${error.message}` : "fails");
+      this.#gap(error instanceof KvmarkError ? `fails: ${error.message}` : "fails");
     }
   }
 
-  #disable(reason: string): void {
+  #take(reply: ServerReply, atMs: number): void {
+    const exposition = parseExposition(reply.text);
+    if (reply.status !== 200) {
+      const isBusy = reply.status >= 500 || reply.status === 429;
+      return this.#gap(`answers ${reply.status}`, !isBusy);
+    }
+    if (!looksLikeExposition(exposition)) return this.#gap("is not Prometheus text", true);
+    if (reply.truncated || exposition.truncated) return this.#gap("is too long to be read", true);
+    const { clock } = this.#options;
+    this.#failures = 0;
+    this.#hasTold = true;
+    const startedAtSec = processStarts(exposition);
+    this.samples.push({
+      atMs,
+      series: canonicalSeries(exposition),
+      wallAtMs: clock.wallMs() - (clock.nowMs() - atMs),
+      ...(startedAtSec.size === 0 ? {} : { startedAtSec }),
+    });
+  }
+
+  /** @param isWrong What came is no answer of a metrics route that has a bad moment. */
+  #gap(reason: string, isWrong = false): void {
+    if (isWrong && !this.#hasTold) return this.disable(reason);
+    if (this.#failures++ > 0) return;
+    this.#options.onWarning?.(
+      `the metrics route ${reason}; server counters have a gap until it answers again`,
+    );
+  }
+
+  disable(reason: string): void {
     this.disabled = `the metrics route ${reason}`;
     this.#options.onWarning?.(`${this.disabled}; server counters are left out from here on`);
   }
+}
+
+function processStarts({ samples }: Exposition): ReadonlyMap<string, number> {
+  const found = samples.filter(({ name, value }) =>
+    /(?:^|[_:])process_start_time_seconds$/.test(name) && Number.isFinite(value) && value > 0
+  );
+  return new Map(
+    found.map(({ name, labels, value }) => [`${name}${JSON.stringify(labels)}`, value]),
+  );
+}
+
+/** The evidence of a {@linkcode Restart} that no start time tells. */
+export const COUNTERS_FELL = "its counters fell";
+/** Two readings of one start may differ so much. */
+const START_PLAY_SEC = 2;
+/** The server's clock and this one may differ so much where a start is told to be recent. */
+const CLOCK_PLAY_MS = 60_000;
+
+/**
+ * The last restart that the samples show. Pure.
+ *
+ * Counters that fall mean a restart only where no start time says that it is the same process. A
+ * start that changes to one that lies long before the scrape is that of another process behind the
+ * same address.
+ */
+export function restartIn(samples: readonly ServerSample[]): Restart | undefined {
+  let found: Restart | undefined;
+  for (const [index, now] of samples.entries()) {
+    const before = samples[index - 1];
+    if (before === undefined) continue;
+    const wallAtMs = now.wallAtMs ?? now.atMs;
+    const knowsStarts = before.startedAtSec !== undefined && now.startedAtSec !== undefined;
+    const startMs = newStartMs(before, now);
+    if (startMs !== undefined) {
+      found = { wallAtMs: startMs, evidence: "its start time changed" };
+    } else if (!knowsStarts && hasRestarted([before, now])) {
+      found = { wallAtMs, evidence: COUNTERS_FELL };
+    }
+  }
+  return found;
+}
+
+function newStartMs(before: ServerSample, now: ServerSample): number | undefined {
+  const earliestMs = (before.wallAtMs ?? before.atMs) - CLOCK_PLAY_MS;
+  for (const [id, seconds] of now.startedAtSec ?? []) {
+    const was = before.startedAtSec?.get(id);
+    if (was === undefined || seconds - was <= START_PLAY_SEC) continue;
+    if (seconds * 1000 >= earliestMs) return seconds * 1000;
+  }
+  return undefined;
 }
 
 /** The delta over the samples that enclose the asked stretch. Pure. */
@@ -167,7 +266,7 @@ export function deltaBetween(
   const window = samples.slice(Math.max(0, before), after === -1 ? undefined : after + 1);
   const [first, last] = [window[0], window.at(-1)];
   if (first === undefined || last === undefined || first === last) return undefined;
-  const restarted = hasRestarted(window);
+  const restarted = hasRestarted(window) || restartIn(window) !== undefined;
   const counters = restarted ? {} : gained(first, last);
   const hits = hitsFromCounters(counters);
   return {

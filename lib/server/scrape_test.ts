@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Clock } from "../host.ts";
 import { canonicalSeries } from "./counters.ts";
 import { parseExposition } from "./exposition.ts";
-import { deltaBetween, type ServerSample, startScraper } from "./scrape.ts";
+import { deltaBetween, restartIn, type ServerSample, startScraper } from "./scrape.ts";
 
 function sample(atMs: number, text: string): ServerSample {
   return { atMs, series: canonicalSeries(parseExposition(text)) };
@@ -65,15 +65,18 @@ Deno.test("deltaBetween() counts a series that appears from 0", () => {
 });
 
 /** Time passes only when someone sleeps. */
-function steppedClock(): Clock & { tick(): Promise<void> } {
+function steppedClock(): Clock & { readonly sleeps: readonly number[]; tick(): Promise<void> } {
   let nowMs = 0;
   let wake: (() => void) | undefined;
+  const sleeps: number[] = [];
   return {
+    sleeps,
     nowMs: () => nowMs,
     wallMs: () => 0,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted) return resolve();
+        sleeps.push(ms);
         signal?.addEventListener("abort", () => resolve(), { once: true });
         wake = () => {
           nowMs += ms;
@@ -104,7 +107,7 @@ function scraperOn(answers: readonly Response[]) {
     clock,
     onWarning: (text) => warnings.push(text),
   });
-  return { scraper, clock, warnings, asked: () => asked };
+  return { scraper, clock, warnings, sleeps: clock.sleeps, asked: () => asked };
 }
 
 Deno.test("startScraper() scrapes on its timer and on demand", async () => {
@@ -128,6 +131,66 @@ Deno.test("startScraper() leaves a bad route alone after one failure, with one w
     assert.deepEqual(scraper.samples, []);
     await scraper.stop();
   }
+});
+
+Deno.test("startScraper() goes on after a gap: one warning, and counters again as soon as it answers", async () => {
+  const answers = [
+    new Response(vllm(1, 0)),
+    new Response("loading", { status: 503 }),
+    new Response("not found", { status: 404 }),
+    new Response(vllm(2, 0)),
+    new Response("loading", { status: 503 }),
+  ];
+  const { scraper, warnings } = scraperOn(answers);
+  await scraper.scrapeNow();
+  await scraper.scrapeNow();
+  await scraper.scrapeNow();
+  assert.equal(scraper.samples.length, 2);
+  assert.equal(scraper.disabled, undefined);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /answers 503; server counters have a gap/);
+  await scraper.scrapeNow();
+  assert.equal(warnings.length, 2, "the next gap is told again");
+  await scraper.stop();
+});
+
+Deno.test("startScraper() asks a route that fails more and more seldom, and never stops", async () => {
+  const { scraper, clock, asked, sleeps } = scraperOn([]);
+  for (let n = 0; n < 8; n++) await clock.tick();
+  await scraper.stop();
+  assert.equal(asked(), 9);
+  assert.deepEqual(sleeps.slice(0, 8), [2, 4, 8, 16, 30, 30, 30, 30].map((s) => s * 1000));
+});
+
+/** A scrape of a process that was started then, in Unix seconds. */
+function started(atMs: number, startedAtSec: number, queries = atMs): ServerSample {
+  const startedAt = new Map([["process_start_time_seconds{}", startedAtSec]]);
+  const wallAtMs = 1e12 + atMs;
+  return { ...sample(atMs, vllm(queries, 0)), wallAtMs, startedAtSec: startedAt };
+}
+
+Deno.test("restartIn() goes by the start time, and by counters where there is none", () => {
+  const [old, now] = [1e9 - 5000, 1e9 + 1.5];
+  const restart = restartIn([started(0, old), started(1000, old), started(4000, now, 9000)]);
+  assert.deepEqual(restart, { wallAtMs: now * 1000, evidence: "its start time changed" });
+  assert.equal(
+    restartIn([started(0, old), started(4000, old + 0.5)]),
+    undefined,
+    "play of a clock",
+  );
+  const falls = [sample(0, vllm(100, 10)), sample(1000, vllm(5, 0))];
+  assert.equal(restartIn(falls)?.evidence, "its counters fell");
+  assert.equal(restartIn(SAMPLES), undefined);
+  assert.equal(restartIn([]), undefined);
+});
+
+Deno.test("restartIn() does not take two processes behind one address for a restart", () => {
+  const [a, b] = [1e9 - 90_000, 1e9 - 7000];
+  const inTurn = [started(0, a, 900), started(1000, b, 20), started(2000, a, 950)];
+  assert.equal(restartIn(inTurn), undefined);
+  assert.equal(deltaBetween(inTurn, 0, 2000)?.restarted, true, "but no sums are made of them");
+  const same = [started(0, a, 900), started(1000, a, 20)];
+  assert.equal(restartIn(same), undefined, "the process says that it is the same one");
 });
 
 Deno.test("startScraper() asks nothing of a server without a metrics route", async () => {

@@ -76,6 +76,8 @@ export interface MetricsSnapshot {
   readonly waiting: number;
   readonly kvUsedShare: number;
   readonly resident: TokensByTier;
+  /** Unix time. */
+  readonly startedAtMs: number;
   readonly ttftSeconds: Histogram;
   readonly finished: Readonly<Record<"length" | "stop" | "abort", number>>;
 }
@@ -119,6 +121,9 @@ export function formatMetrics(snapshot: MetricsSnapshot): string {
     `# HELP ${ttft} Time to the first token.`,
     `# TYPE ${ttft} histogram`,
     ...snapshot.ttftSeconds.lines(ttft, labels),
+    "# HELP process_start_time_seconds Start of the process, Unix time.",
+    "# TYPE process_start_time_seconds gauge",
+    `process_start_time_seconds ${formatNumber(snapshot.startedAtMs / 1000)}`,
     "",
   ].join("\n");
 }

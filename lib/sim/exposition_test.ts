@@ -21,6 +21,7 @@ Deno.test("formatMetrics() is read by a Prometheus parser, with vLLM's names and
     waiting: 4,
     kvUsedShare: 0.25,
     resident: { hbm: 16, dram: 32, ssd: 48 },
+    startedAtMs: 1_700_000_000_500,
     ttftSeconds,
     finished: { length: 5, stop: 6, abort: 7 },
   });
@@ -45,6 +46,7 @@ Deno.test("formatMetrics() is read by a Prometheus parser, with vLLM's names and
   assert.equal(value("kvmark_sim:tier_hit_tokens_total", { tier: "ssd" }), 100);
   assert.equal(value("vllm:request_success_total", { finished_reason: "abort" }), 7);
   assert.equal(value("kvmark_sim:dram_capacity_tokens"), 1600);
+  assert.equal(value("process_start_time_seconds"), 1_700_000_000.5);
   const info = sample("vllm:cache_config_info")?.labels;
   assert.equal(info?.num_gpu_blocks, "100");
   assert.equal(info?.block_size, "16");

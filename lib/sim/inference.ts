@@ -60,6 +60,7 @@ export class Inference {
   readonly #faults: readonly Fault[];
   readonly #nowMs: () => number;
   readonly #originMs: number;
+  readonly #startedAtMs: number;
   readonly #onTruth: (entry: TruthEntry) => void;
   readonly #cache: TieredCache;
   readonly #engine: Engine;
@@ -80,6 +81,7 @@ export class Inference {
     this.#faults = settings.faults.map(parseFault);
     this.#nowMs = clock.nowMs;
     this.#originMs = clock.originMs;
+    this.#startedAtMs = clock.originMs + clock.nowMs();
     this.#onTruth = onTruth;
     this.#cache = new TieredCache(settings);
     const { maxBatch, maxBatchedTokens, constantTtftMs, itlMs, speedup } = settings;
@@ -103,6 +105,7 @@ export class Inference {
       waiting,
       kvUsedShare: this.#cache.usedShare(),
       resident: this.#cache.residentTokens(),
+      startedAtMs: this.#startedAtMs,
       ttftSeconds: this.#ttftSeconds,
       finished: this.#finished,
     });
