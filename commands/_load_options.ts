@@ -21,6 +21,7 @@ import {
   whole,
 } from "./_options.ts";
 import { addAlternation, ALTERNATION_OPTIONS, proofConfig } from "./_proof_options.ts";
+import { replicateProblems } from "./_replicates.ts";
 import { addRunOptions, errorHandling, RUN_OPTIONS, runProblems } from "./_run_options.ts";
 import { addShardOptions, SHARD_OPTIONS } from "./_shard_options.ts";
 
@@ -39,6 +40,7 @@ export const LOAD_OPTIONS = {
   testDuration: duration(100),
   rampDuration: duration(100),
   numRetries: whole(0),
+  replicates: whole(1, 100),
   startConcurrency: whole(1),
   concurrencyIncrement: whole(1),
   maxConcurrency: whole(1),
@@ -77,6 +79,7 @@ export function addLoadOptions(command: Command<any, any, any>, defaults: SweepD
     .option("--test-duration <s>", "time for the ramp of one cell", "300")
     .option("--ramp-duration <s>", "time for one level", "60")
     .option("--num-retries <n>", "runs at the peak, which the result pools", "3")
+    .option("--replicates <n>", "whole runs, each cold and in a folder of its own", "1")
     .option("--access-order <name>", "of the warm prompts: cyclic (if absent), random or zipf")
     .option("--random-working-set-selection", "the same as --access-order random")
     .option("--chunk-size <tokens>", "the shared part is rounded down to a multiple of it", "256")
@@ -99,6 +102,7 @@ export function loadProblems(options: Readable<LoadOptions>): string[] {
   if (randomWorkingSetSelection && accessOrder !== undefined && accessOrder !== "random") {
     problems.push(`--random-working-set-selection contradicts --access-order ${accessOrder}`);
   }
+  problems.push(...replicateProblems(options, options.shard !== undefined));
   return problems;
 }
 
@@ -159,6 +163,7 @@ export function sweepPlan(
   load: LoadConfig,
   cells: PlannedCells,
   kvBytesPerToken: number | undefined,
+  replicates = 1,
 ): string {
   const levels = load.fixedConcurrencyLevels.length;
   const cellMs = load.mode === "fixed"
@@ -166,7 +171,11 @@ export function sweepPlan(
     : load.testDurationMs + load.retries * load.rampDurationMs;
   const lines = [
     `cells: ${cells.count} (${cells.what})`,
-    `time: at most ${formatMs(cells.count * cellMs)} of measuring, plus warm-up and drains`,
+    `time: at most ${formatMs(replicates * cells.count * cellMs)} of measuring, plus warm-up and ` +
+    "drains",
+    ...(replicates > 1
+      ? [`replicates: ${replicates} runs of all cells, each from a cold start`]
+      : []),
   ];
   for (const { contextSizeTokens, poolTokens } of cells.pools) {
     const prompts = promptCount(poolTokens, contextSizeTokens);

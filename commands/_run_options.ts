@@ -122,6 +122,7 @@ const NOT_IDENTITY = new Set([
     "fail_if",
     "markdown",
     "junit",
+    "replicates",
   ],
   ...NOT_SHARD_IDENTITY,
 ]);
@@ -168,7 +169,7 @@ export function outputConfig(
 /** Runs an experiment with progress on stderr and signals that drain, and gives its result. */
 export async function runToEnd(
   host: Host,
-  options: RunOptions,
+  options: RunOptions & { readonly replicates?: number },
   ttftLimitMs: number | undefined,
   run: (listener: RunListener, signals: Signals) => Promise<RunResult>,
   result: Pick<FinishOptions, "experiment" | "view">,
@@ -183,6 +184,8 @@ export async function runToEnd(
     await finish(host, await run(progress, signals), {
       ...options,
       ...result,
+      // Replicates have pages of their own.
+      skipGraphs: options.skipGraphs || (options.replicates ?? 1) > 1,
       errors: errorHandling(options),
       dir: options.outputDir,
     });

@@ -13,6 +13,7 @@ import {
   type Threshold,
   type ThresholdOutcome,
 } from "../lib/metrics/thresholds.ts";
+import { replicateFolders } from "../lib/results/replicates.ts";
 import type { Readable } from "./_options.ts";
 
 /** Checks of the options. */
@@ -87,7 +88,7 @@ export function limitProblems({ failIf, junit }: Readable<LimitOptions>): string
 }
 
 /**
- * Checks the limits of the newest run of a folder, and writes the files that the options name.
+ * Checks the limits of the newest run of a folder, or of its replicates together, and writes the files that the options name.
  *
  * @throws {KvmarkError} `threshold` as {@linkcode requireLimits}.
  */
@@ -99,16 +100,18 @@ export async function checkRunLimits(
   const { failIf, markdown, junit } = options;
   if (failIf.length === 0 && markdown === undefined) return;
   const { readRun } = await import("../lib/results/read.ts");
-  const { checkRun } = await import("../lib/report/run_thresholds.ts");
-  const run = await readRun(host.files, dir);
-  const outcomes = checkRun(run, failIf);
+  const { checkRuns } = await import("../lib/report/run_thresholds.ts");
+  const names = await replicateFolders(host.files, dir);
+  const dirs = names.length === 0 ? [dir] : names.map((name) => `${dir}/${name}`);
+  const runs = await Promise.all(dirs.map((one) => readRun(host.files, one)));
+  const outcomes = checkRuns(runs, failIf);
   if (markdown !== undefined) {
     const { runMarkdown } = await import("../lib/report/markdown.ts");
-    await writeNamed(host, "--markdown", markdown, runMarkdown(run, outcomes));
+    await writeNamed(host, "--markdown", markdown, runMarkdown(runs[0]!, outcomes));
   }
   if (junit !== undefined) {
     const { junitXml } = await import("../lib/report/junit.ts");
-    await writeNamed(host, "--junit", junit, junitXml(`kvmark ${run.kind}`, outcomes));
+    await writeNamed(host, "--junit", junit, junitXml(`kvmark ${runs[0]!.kind}`, outcomes));
   }
   requireLimits(host, outcomes);
 }

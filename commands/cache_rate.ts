@@ -18,6 +18,7 @@ import {
   sweepPlan,
 } from "./_load_options.ts";
 import { checkOptions, oneOf, type Readable, targetFrom, tokens, whole } from "./_options.ts";
+import { repeated } from "./_replicates.ts";
 import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
 import { dealtOut } from "./_shard_options.ts";
@@ -66,23 +67,19 @@ async function cacheRate(host: Host, raw: unknown): Promise<void> {
   const [options, shard] = dealtOut(host, checkOptions(OPTIONS, raw, across));
   const config = { ...await configFrom(host, options), ...shard };
   if (options.dryRun) {
-    return host.stdout.write(planText(config, await plannedKvBytes(host, options)));
+    return host.stdout.write(planText(config, options, await plannedKvBytes(host, options)));
   }
-  await runToEnd(
-    host,
-    options,
-    config.limits.maxTtftMs,
-    (listener, signals) => runCacheRate(host, config, listener, signals),
-    {
-      experiment: "cache-rate",
-      view: sweepView({
-        endpoint: config.target.endpoints.join(" "),
+  const { run, view } = repeated(host, options, config, {
+    run: (one, listener, signals) => runCacheRate(host, one, listener, signals),
+    view: (one, result) =>
+      sweepView({
+        endpoint: one.target.endpoints.join(" "),
         by: "cache_rate",
-        fixed: `working_set: ${config.workingSetTokens}`,
-        dir: options.outputDir,
-      }),
-    },
-  );
+        fixed: `working_set: ${one.workingSetTokens}`,
+        dir: one.output.dir,
+      })(result),
+  });
+  await runToEnd(host, options, config.limits.maxTtftMs, run, { experiment: "cache-rate", view });
 }
 
 function across(options: Readable<Options>): string[] {
@@ -109,14 +106,23 @@ async function configFrom(host: Host, options: Options): Promise<CacheRateConfig
 }
 
 /** What `--dry-run` prints. */
-function planText(config: CacheRateConfig, kvBytesPerToken: number | undefined): string {
+function planText(
+  config: CacheRateConfig,
+  { replicates }: Options,
+  kvBytesPerToken: number | undefined,
+): string {
   const { contextSizes, hitRates, workingSetTokens } = config;
-  return sweepPlan(config, {
-    what: `${contextSizes.length} context sizes x ${hitRates.length} hit rates`,
-    count: contextSizes.length * hitRates.length,
-    pools: contextSizes.map((contextSizeTokens) => ({
-      contextSizeTokens,
-      poolTokens: workingSetTokens,
-    })),
-  }, kvBytesPerToken);
+  return sweepPlan(
+    config,
+    {
+      what: `${contextSizes.length} context sizes x ${hitRates.length} hit rates`,
+      count: contextSizes.length * hitRates.length,
+      pools: contextSizes.map((contextSizeTokens) => ({
+        contextSizeTokens,
+        poolTokens: workingSetTokens,
+      })),
+    },
+    kvBytesPerToken,
+    replicates,
+  );
 }

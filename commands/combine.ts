@@ -4,7 +4,7 @@
  * @module
  */
 
-import { basename, dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { KvmarkError } from "../lib/errors.ts";
@@ -12,11 +12,13 @@ import type { Host } from "../lib/host.ts";
 import { outcomeText, type ThresholdOutcome } from "../lib/metrics/thresholds.ts";
 import { incomparabilities, unknownAgreements } from "../lib/report/comparability.ts";
 import { compareRuns, type Comparison, type LabelledRun } from "../lib/report/comparison.ts";
+import type { CellKey } from "../lib/report/points.ts";
 import { writeComparisonFiles } from "../lib/report/comparison_file.ts";
 import {
   comparisonHeadline,
   comparisonWarnings,
   conclusionsOf,
+  pointText,
 } from "../lib/report/comparison_findings.ts";
 import { writeComparisonPages } from "../lib/report/comparison_pages.ts";
 import { junitXml } from "../lib/report/junit.ts";
@@ -25,15 +27,21 @@ import { checkComparison } from "../lib/report/run_thresholds.ts";
 import { readRun } from "../lib/results/read.ts";
 import { isResultFile } from "../lib/results/run_files.ts";
 import { withTierMap } from "./_draw.ts";
-import { checkOptions, type Readable } from "./_options.ts";
+import { LABELLED, type LabelledFolder, labelledFolders, withReplicates } from "./_labels.ts";
+import { checkOptions, oneOf, type Readable } from "./_options.ts";
 import { limitProblems, requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
 
 const EXAMPLES = `
---fail-if takes METRIC[@HIT_RATE] OPERATOR VALUE. The metric is a column of summary_*.csv or
-equal_load_ttft; VALUE is in the unit of the column (times also as 250ms), or, with an x, a multiple
-of the baseline. A limit is crossed where the whole 95 % interval lies beyond it; where there are
-too few request rows for an interval, the value decides. Exit code 10: a limit was crossed, or no
-point has the figure.
+Runs of one label are replicates of one configuration: --labels A A B B, or A=dir1,dir2 among the
+--output-dirs. A folder that was made with --replicates holds them by itself. Only replicates show
+how much a server changes from run to run: with one run a side the intervals assume it.
+
+--fail-if takes METRIC[@HIT_RATE] OPERATOR VALUE. The metric is a column of summary_*.csv; VALUE is
+in the unit of the column (times also as 250ms), or, with an x, a multiple of the baseline.
+Latencies are those at the highest concurrency that both sides ran within their peaks, since a run
+that serves more waits longer; --latency-at own-peak takes those of each run's own peak. A limit is
+crossed where the whole 95 % interval lies beyond it; where there are no repeats to make an interval
+of, the value decides. Exit code 10: a limit was crossed, or no point has the figure.
 
 --output gets the pages and three data files, with --single-file too: comparison.csv has every figure
 of every point, summary_comparison.csv each run at 0 % and 100 %, comparison.json all of it, from
@@ -41,6 +49,8 @@ which kvmark regenerate draws the pages again. index.html needs none of them.
 
 Examples:
   kvmark combine --output-dirs ./dram ./gds --labels "DRAM" "GDS + DRAM" --output ./combined
+  kvmark combine --output-dirs ./a1 ./a2 ./a3 ./b1 ./b2 ./b3 --labels A A A B B B
+  kvmark combine --output-dirs DRAM=./dram1,./dram2,./dram3 GDS=./gds
   kvmark combine --output-dirs ./before ./after --fail-if 'p95_ttft > 1.10x' \\
     --fail-if 'input_tokens_per_sec@100 < 0.95x' --markdown comment.md --junit kvmark.xml
 `;
@@ -57,6 +67,7 @@ const OPTIONS = v.object({
   ),
   output: v.string(),
   baseline: v.optional(v.string()),
+  latencyAt: oneOf("equal-load", "own-peak"),
   force: v.optional(v.boolean(), false),
   singleFile: v.optional(v.boolean(), false),
   verbose: v.optional(v.boolean(), false),
@@ -71,8 +82,9 @@ export function command(host: Host): Command {
       "Put several runs of one experiment on one set of graphs, and say at each point whether a " +
         "run is better, worse or within noise of the baseline. Folders of the Python suite too.",
     )
-    .requiredOption("--output-dirs <dir...>", "results folders of the runs")
+    .requiredOption("--output-dirs <dir...>", "results folders of the runs, or LABEL=dir,dir")
     .option("--labels <text...>", "their names, in the same order (default: of the folders)")
+    .option("--latency-at <where>", "compare latencies at equal-load or own-peak", "equal-load")
     .option("--output <dir>", "folder of the comparison", "./combined_output")
     .option("--baseline <label>", "run that the others are compared with (default: the first)")
     .option("--force", "compare runs of another model, output length, chunk size or definition")
@@ -88,40 +100,50 @@ export function command(host: Host): Command {
 
 async function combine(host: Host, raw: unknown): Promise<void> {
   const options = checkOptions(OPTIONS, raw, across);
-  const labels = options.labels.length > 0 ? options.labels : defaultLabels(options.outputDirs);
-  const baseline = baselineOf(labels, options.baseline);
+  const folders = await withReplicates(host.files, labelledFolders(options));
+  const baseline = baselineOf([...new Set(folders.map(({ label }) => label))], options.baseline);
   await refuseRunFolder(host, options);
-  const runs = await readRuns(host, options, labels);
+  const runs = await readRuns(host, options, folders);
   const forced = checkComparable(host, runs, baseline, options.force);
-  const comparison = compareRuns(runs, baseline, forced);
+  const comparison = compareRuns(runs, baseline, { forced, latencyAt: options.latencyAt });
+  requireCommonPoint(comparison);
   const outcomes = checkComparison(comparison, options.failIf);
   const index = await write(host, options, comparison, outcomes);
   print(host, options, comparison, outcomes, index);
   requireLimits(host, outcomes);
 }
 
-function across(options: Readable<Options>): string[] {
-  const { outputDirs: dirs, labels = [] } = options;
-  const problems: string[] = limitProblems(options);
-  if (dirs !== undefined && labels.length > 0 && labels.length !== dirs.length) {
-    problems.push(`--labels has ${labels.length} names for ${dirs.length} folders`);
-  }
-  if (dirs !== undefined && new Set(dirs.map((dir) => resolve(dir))).size < dirs.length) {
-    problems.push("--output-dirs names a folder twice");
-  }
-  if (new Set(labels).size < labels.length) problems.push("--labels has the same name twice");
-  return problems;
+/** @throws {KvmarkError} `usage`, where no configuration shares a point with the baseline. */
+function requireCommonPoint({ runs, cells, baseline }: Comparison): void {
+  if (cells.length > 0) return;
+  const places = (points: readonly CellKey[]) => points.slice(0, 8).map(pointText).join("; ");
+  throw new KvmarkError("usage", "The runs have no point in common: there is nothing to compare", {
+    problems: runs.map(({ label, points }, run) =>
+      `${label}${run === baseline ? " (baseline)" : ""}: ${
+        points.length === 0 ? "no finished point" : places(points)
+      }`
+    ),
+    hint: "measure both at the same context sizes, hit rates and working sets",
+  });
 }
 
-/** The name of each folder, or of its parent where it is called `output`; unlike each other. */
-function defaultLabels(dirs: readonly string[]): string[] {
-  const names = dirs.map((dir) => {
-    const path = resolve(dir);
-    return basename(path) === "output" ? basename(dirname(path)) : basename(path);
-  });
-  return names.map((name, i) =>
-    names.indexOf(name) === names.lastIndexOf(name) ? name : `${name} (${dirs[i]})`
-  );
+function across(options: Readable<Options>): string[] {
+  const { outputDirs = [], labels = [] } = options;
+  const problems: string[] = limitProblems(options);
+  if (labels.length > 0 && labels.length !== outputDirs.length) {
+    problems.push(`--labels has ${labels.length} names for ${outputDirs.length} folders`);
+  }
+  if (labels.length > 0 && outputDirs.some((dir) => LABELLED.test(dir))) {
+    problems.push("--labels and LABEL=dir both name the folders: give one of them");
+  }
+  const folders = labelledFolders({ outputDirs, labels });
+  if (new Set(folders.map(({ dir }) => resolve(dir))).size < folders.length) {
+    problems.push("--output-dirs names a folder twice");
+  }
+  if (outputDirs.length > 1 && new Set(folders.map(({ label }) => label)).size < 2) {
+    problems.push("all folders have one label: a comparison needs two configurations");
+  }
+  return problems;
 }
 
 function baselineOf(labels: readonly string[], wanted: string | undefined): number {
@@ -145,18 +167,18 @@ async function refuseRunFolder(host: Host, { output }: Options): Promise<void> {
 async function readRuns(
   host: Host,
   options: Options,
-  labels: readonly string[],
+  folders: readonly LabelledFolder[],
 ): Promise<LabelledRun[]> {
   const runs: LabelledRun[] = [];
   const problems: string[] = [];
-  for (const [i, dir] of options.outputDirs.entries()) {
+  for (const { label, dir } of folders) {
     if (options.verbose) host.stderr.write(`reading ${dir} …\n`);
     try {
       const run = await withTierMap(await readRun(host.files, dir.replace(/(?<=.)\/+$/, "")));
       for (const problem of run.problems) {
         host.stderr.write(`kvmark: not read: ${dir}: ${problem}\n`);
       }
-      runs.push({ label: labels[i] ?? dir, run });
+      runs.push({ label, run });
     } catch (error) {
       if (!(error instanceof KvmarkError)) throw error;
       problems.push(error.message);

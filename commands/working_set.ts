@@ -20,6 +20,7 @@ import {
   sweepPlan,
 } from "./_load_options.ts";
 import { checkOptions, oneOf, type Readable, targetFrom, whole } from "./_options.ts";
+import { repeated } from "./_replicates.ts";
 import { sweepView } from "./_result_table.ts";
 import { outputConfig, runToEnd } from "./_run_options.ts";
 import { dealtOut } from "./_shard_options.ts";
@@ -90,18 +91,16 @@ async function workingSet(host: Host, raw: unknown): Promise<void> {
   const config = { ...await configFrom(host, options), ...shard };
   if (options.dryRun) {
     const kvBytes = config.output.kvBytesPerToken ?? await plannedKvBytes(host, options);
-    return host.stdout.write(planText(config, kvBytes));
+    return host.stdout.write(planText(config, options, kvBytes));
   }
-  await runToEnd(
-    host,
-    options,
-    config.limits.maxTtftMs,
-    (listener, signals) => runWorkingSet(host, config, listener, signals),
-    {
-      experiment: "working-set",
-      view: (result) => view(host, config, result),
-    },
-  );
+  const repeat = repeated(host, options, config, {
+    run: (one, listener, signals) => runWorkingSet(host, one, listener, signals),
+    view: (one, result) => view(host, one, result),
+  });
+  await runToEnd(host, options, config.limits.maxTtftMs, repeat.run, {
+    experiment: "working-set",
+    view: repeat.view,
+  });
 }
 
 /** The view of a sweep with its tier map. */
@@ -176,17 +175,26 @@ async function configFrom(host: Host, options: Options): Promise<WorkingSetConfi
 }
 
 /** What `--dry-run` prints. */
-function planText(config: WorkingSetConfig, kvBytesPerToken: number | undefined): string {
+function planText(
+  config: WorkingSetConfig,
+  { replicates }: Options,
+  kvBytesPerToken: number | undefined,
+): string {
   const { contextSizes, workingSets, hitRates } = config;
   const sweep = `${contextSizes.length} context sizes x ${workingSets.length} working sets x ` +
     `${hitRates.length} hit rates`;
-  return sweepPlan(config, {
-    what: sweep,
-    count: contextSizes.length * workingSets.length * hitRates.length,
-    pools: contextSizes.flatMap((contextSizeTokens) =>
-      workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
-    ),
-  }, kvBytesPerToken) + (config.ensureCoverage ? COVERAGE_NOTE : "");
+  return sweepPlan(
+    config,
+    {
+      what: sweep,
+      count: contextSizes.length * workingSets.length * hitRates.length,
+      pools: contextSizes.flatMap((contextSizeTokens) =>
+        workingSets.map((poolTokens) => ({ contextSizeTokens, poolTokens }))
+      ),
+    },
+    kvBytesPerToken,
+    replicates,
+  ) + (config.ensureCoverage ? COVERAGE_NOTE : "");
 }
 
 const COVERAGE_NOTE =

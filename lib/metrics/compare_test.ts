@@ -1,147 +1,145 @@
 import assert from "node:assert/strict";
-import { type RandomStream, randomStream, seedFor } from "../random.ts";
+import fc from "fast-check";
+import { coverageOf } from "../../tests/support/comparison_coverage.ts";
 import {
-  COMPARED_METRICS,
-  comparedMetric,
-  type ComparedRequest,
   compareFigures,
-  type ComparisonVerdict,
-  drawMetrics,
-  figureInterval,
+  familyVerdicts,
+  type FigureComparison,
+  type Sample,
+  sampleInterval,
 } from "./compare.ts";
-import { percentile, sortedCopy } from "./intervals.ts";
+import { COMPARED_METRICS, comparedMetric, figureOfRequests } from "./compared_metrics.ts";
 
-const MEAN = COMPARED_METRICS.filter((metric) => metric.name === "avg_ttft");
+const THROUGHPUT = comparedMetric("input_tokens_per_sec")!;
 
-/** Requests of which `together` in a row share a part of their TTFT, as those in one batch do. */
-function requests(
-  count: number,
-  stream: RandomStream,
-  options: { scale?: number; together?: number } = {},
-): ComparedRequest[] {
-  const { scale = 1, together = 1 } = options;
-  const exponential = () => -Math.log(1 - stream.nextFloat());
-  let shared = 1;
-  return Array.from({ length: count }, (_, i) => {
-    if (i % together === 0) shared = exponential();
-    const ttft = scale * (together === 1 ? shared : 0.8 * shared + 0.2 * exponential());
-    return {
-      sentAtSec: i,
-      measured: true,
-      ttft,
-      busySec: ttft + 1,
-      inputTokens: 1000,
-      outputTokens: 10,
-    };
-  });
+/** A sample of runs with these values, without repeats. */
+function runs(...values: readonly number[]): Sample {
+  return values.map((value) => ({ value, repeats: [] }));
 }
 
-function figure(rows: readonly ComparedRequest[], seed: string, concurrency: number) {
-  const stream = randomStream(seedFor(seed));
-  const draws = drawMetrics(rows, { stream, concurrency, resamples: 150 }, MEAN).get("avg_ttft");
-  return { value: draws?.estimate ?? NaN, ...(draws === undefined ? {} : { draws }) };
+/** One run with repeats. */
+function repeated(...repeats: readonly number[]): Sample {
+  return [{ value: repeats.reduce((a, b) => a + b, 0) / repeats.length, repeats }];
 }
 
-/** How often two runs of the same server are told apart, in percent. */
-function falseAlarms(together: number, concurrency: number): number {
-  const trials = 120;
-  let alarms = 0;
-  for (let trial = 0; trial < trials; trial++) {
-    const verdicts = ["a", "b"].map((name) => {
-      const stream = randomStream(seedFor(name, trial, together));
-      return figure(requests(240, stream, { together }), `${name}${trial}`, concurrency);
-    });
-    const [a, b] = verdicts;
-    if (a === undefined || b === undefined) throw new Error("two runs");
-    if (compareFigures(a, b, "lower").verdict !== "within noise") alarms++;
+function verdictOf(comparison: FigureComparison) {
+  return familyVerdicts([comparison], "higher")[0];
+}
+
+const NOISY = { runs: 1, periods: 2, periodSec: 15, runDeviation: 0.03, periodDeviation: 0.01 };
+
+Deno.test("compareFigures() claims nothing from one run a side on a server that wanders", () => {
+  for (const { metric, falseClaims } of coverageOf(NOISY, 120, "one run")) {
+    assert.ok(falseClaims <= 0.06, `${metric}: ${falseClaims}`);
   }
-  return alarms / trials * 100;
-}
-
-Deno.test("compareFigures() tells two runs of one server apart about once in 20 times", () => {
-  const alarms = falseAlarms(1, 1);
-  assert.ok(alarms > 0.5 && alarms < 10, `${alarms} %`);
 });
 
-Deno.test("drawMetrics() draws blocks, without which requests in one batch would raise alarms", () => {
-  assert.ok(falseAlarms(8, 1) > 25);
-  const alarms = falseAlarms(8, 8);
-  assert.ok(alarms < 14, `${alarms} %`);
+Deno.test("compareFigures() covers the truth with three replicates, and finds 10 %", () => {
+  const scenario = { ...NOISY, runs: 3, periods: 4, periodSec: 30, runDeviation: 0.02 };
+  for (const { metric, falseClaims, coverage, found } of coverageOf(scenario, 150, "three")) {
+    assert.ok(falseClaims <= 0.11, `${metric}: ${falseClaims} false claims`);
+    assert.ok(coverage >= 0.89 && coverage < 1, `${metric}: coverage ${coverage}`);
+    // A p95 of 30 s is known less well than a mean of it.
+    assert.ok(found >= (metric === "p95_ttft" ? 0.6 : 0.75), `${metric}: found ${found}`);
+  }
 });
 
-Deno.test("compareFigures() finds a difference that is there, and which way it goes", () => {
-  const a = figure(requests(400, randomStream(1n)), "a", 4);
-  const b = figure(requests(400, randomStream(2n), { scale: 1.6 }), "b", 4);
-  const slower = compareFigures(a, b, "lower");
-  assert.equal(slower.verdict, "worse");
-  assert.equal(compareFigures(a, b, "higher").verdict, "better");
-  assert.equal(compareFigures(b, a, "lower").verdict, "better");
-  const { estimate = NaN, low = NaN, high = NaN } = slower.ratio ?? {};
-  assert.ok(low < estimate && estimate < high && low > 1);
-  assert.ok((slower.difference.low ?? NaN) > 0);
-  assert.ok(Math.abs(estimate - b.value / a.value) < 1e-12);
+Deno.test("compareFigures() agrees with a two-sample t test computed by hand", () => {
+  // log 100, 104, 102 against log 110, 113, 108, equal numbers: pooled variance, 4 degrees.
+  const { ratio, basis, pValue = NaN } = compareFigures(
+    runs(100, 104, 102),
+    runs(110, 113, 108),
+    THROUGHPUT,
+  );
+  const [a, b] = [[100, 104, 102], [110, 113, 108]].map((values) => values.map(Math.log));
+  const mean = (values: readonly number[]) => values.reduce((x, y) => x + y, 0) / values.length;
+  const squares = (values: readonly number[]) =>
+    values.reduce((total, value) => total + (value - mean(values)) ** 2, 0);
+  const error = Math.sqrt((squares(a!) + squares(b!)) / 4 * (2 / 3));
+  const difference = mean(b!) - mean(a!);
+  assert.equal(basis, "replicates");
+  assert.ok(Math.abs((ratio?.low ?? NaN) - Math.exp(difference - 2.7764451 * error)) < 1e-6);
+  assert.ok(Math.abs((ratio?.high ?? NaN) - Math.exp(difference + 2.7764451 * error)) < 1e-6);
+  assert.ok(pValue > 0 && pValue < 0.05);
 });
 
-Deno.test("compareFigures() says nothing of a difference below 1 %, however sure", () => {
-  const exact = (ttft: number) =>
-    figure(
-      Array.from({ length: 100 }, (_, i) => ({ sentAtSec: i, measured: true, ttft })),
-      "exact",
-      1,
-    );
-  assert.equal(compareFigures(exact(1), exact(1.009), "lower").verdict, "within noise");
-  assert.equal(compareFigures(exact(1), exact(1.011), "lower").verdict, "worse");
-});
-
-Deno.test("compareFigures() without rows gives no interval and no verdict", () => {
-  const found = compareFigures({ value: 2 }, { value: 3 }, "higher");
+Deno.test("compareFigures() has no interval without repeats, whatever the difference", () => {
+  const found = compareFigures(runs(2), runs(30), THROUGHPUT);
   assert.deepEqual(found, {
     base: { estimate: 2 },
-    value: { estimate: 3 },
-    difference: { estimate: 1 },
-    ratio: { estimate: 1.5 },
-    verdict: "unknown" satisfies ComparisonVerdict,
+    value: { estimate: 30 },
+    difference: { estimate: 28 },
+    ratio: { estimate: 15 },
+    basis: "none",
   });
-  assert.equal(compareFigures({ value: 0 }, { value: 3 }, "higher").ratio, undefined);
+  assert.equal(verdictOf(found), "unknown");
+  assert.equal(compareFigures(runs(0), runs(3), THROUGHPUT).ratio, undefined);
 });
 
-Deno.test("drawMetrics() estimates what the rows amount to", () => {
-  const rows = requests(120, randomStream(3n));
-  const draws = drawMetrics(rows, { stream: randomStream(4n), concurrency: 4, resamples: 20 });
-  const ttfts = sortedCopy(rows.map((row) => row.ttft ?? NaN));
-  for (
-    const [name, percent] of [["median_ttft", 50], ["p95_ttft", 95], ["p99_ttft", 99]] as const
-  ) {
-    const expected = percentile(ttfts, percent) ?? NaN;
-    assert.ok(Math.abs((draws.get(name)?.estimate ?? NaN) - expected) < 1e-12, name);
-  }
-  const busy = rows.reduce((sum, row) => sum + (row.busySec ?? NaN), 0);
-  const rate = draws.get("input_tokens_per_sec");
-  assert.ok(Math.abs((rate?.estimate ?? NaN) - 120_000 / busy) < 1e-9);
-  assert.equal(rate?.values.length, 20);
-  assert.equal(draws.get("avg_tpot"), undefined, "no request has one");
+Deno.test("compareFigures() of one run a side is never narrower than what runs are assumed to differ by", () => {
+  const positive = fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), {
+    minLength: 2,
+    maxLength: 6,
+  });
+  fc.assert(fc.property(positive, positive, (a, b) => {
+    const { ratio, basis } = compareFigures(repeated(...a), repeated(...b), THROUGHPUT);
+    const { low = NaN, high = NaN, estimate = NaN } = ratio ?? {};
+    assert.equal(basis, "assumed");
+    assert.ok(low <= estimate && estimate <= high);
+    assert.ok(Math.log(high / estimate) >= 1.95 * Math.SQRT2 * 0.05);
+  }));
 });
 
-Deno.test("drawMetrics() gives no P99 of 99 requests, and no P95 of 19", () => {
-  const drawn = (count: number) =>
-    drawMetrics(requests(count, randomStream(5n)), {
-      stream: randomStream(6n),
-      concurrency: 1,
-      resamples: 5,
-    });
-  assert.equal(drawn(99).has("p99_ttft"), false);
-  assert.equal(drawn(100).has("p99_ttft"), true);
-  assert.equal(drawn(19).has("p95_ttft"), false);
-  assert.equal(drawn(20).has("p95_ttft"), true);
-  assert.equal(drawn(7).has("avg_ttft"), false);
-  assert.equal(drawn(0).size, 0);
+Deno.test("compareFigures() turned round is the same comparison turned round", () => {
+  const some = fc.array(fc.double({ min: 1, max: 1e6, noNaN: true }), {
+    minLength: 1,
+    maxLength: 5,
+  });
+  fc.assert(fc.property(some, some, (a, b) => {
+    const there = compareFigures(runs(...a), runs(...b), THROUGHPUT);
+    const back = compareFigures(runs(...b), runs(...a), THROUGHPUT);
+    const close = (x = NaN, y = NaN) => Math.abs(Math.log(x * y)) < 1e-6;
+    assert.ok(close(there.ratio?.estimate, back.ratio?.estimate));
+    assert.equal(there.basis, back.basis);
+    if (there.basis === "none" || (there.ratio?.high ?? NaN) > 1e100) return;
+    assert.ok(close(there.ratio?.low, back.ratio?.high));
+  }));
 });
 
-Deno.test("figureInterval() stands around the value that is reported, not that of the rows", () => {
-  const rows = figure(requests(200, randomStream(8n)), "scaled", 1);
-  const [own, doubled] = [rows, { ...rows, value: rows.value * 2 }].map(figureInterval);
-  assert.ok((own?.low ?? NaN) < rows.value && rows.value < (own?.high ?? NaN));
-  assert.ok(Math.abs((doubled?.low ?? NaN) - 2 * (own?.low ?? NaN)) < 1e-9);
+Deno.test("familyVerdicts() says nothing of a difference below 1 %, however sure", () => {
+  const exact = (value: number) =>
+    compareFigures(runs(1, 1, 1), runs(value, value, value), THROUGHPUT);
+  assert.equal(verdictOf(exact(1.009)), "within noise");
+  assert.equal(verdictOf(exact(1.011)), "better");
+  assert.equal(verdictOf(exact(1)), "within noise");
+});
+
+Deno.test("familyVerdicts() marks fewer points of many than it would of each alone", () => {
+  const slight = compareFigures(runs(100, 103, 101), runs(104, 107, 105), THROUGHPUT);
+  assert.equal(verdictOf(slight), "better");
+  const none = compareFigures(runs(100, 103, 101), runs(101, 102, 101), THROUGHPUT);
+  const family = [slight, ...Array.from({ length: 20 }, () => none)];
+  assert.equal(familyVerdicts(family, "higher")[0], "within noise");
+  assert.equal(familyVerdicts([slight], "lower")[0], "worse");
+});
+
+Deno.test("sampleInterval() is over the runs, or over the repeats of the only one", () => {
+  assert.deepEqual(sampleInterval(runs(5)), { estimate: 5 });
+  const several = sampleInterval(runs(90, 100, 111.1111111));
+  assert.ok(Math.abs(several.estimate - 100) < 1e-6);
+  assert.ok((several.low ?? NaN) < 90 && (several.high ?? NaN) > 111);
+  const one = sampleInterval([{ value: 100, repeats: [99, 101, 100] }]);
+  assert.ok((one.low ?? NaN) > 97 && (one.high ?? NaN) < 103 && (one.low ?? NaN) < 100);
+});
+
+Deno.test("figureOfRequests() counts what is measured, and knows a percentile of too few", () => {
+  const requests = Array.from({ length: 30 }, (_, i) => ({ measured: i >= 10, ttft: i }));
+  const p95 = figureOfRequests(comparedMetric("p95_ttft")!, requests);
+  assert.deepEqual(p95, { value: 28.05, requests: 20, isSound: true });
+  assert.equal(figureOfRequests(comparedMetric("p99_ttft")!, requests)?.isSound, false);
+  assert.equal(figureOfRequests(comparedMetric("avg_ttft")!, requests)?.value, 19.5);
+  assert.equal(figureOfRequests(comparedMetric("avg_tpot")!, requests), undefined);
+  assert.equal(figureOfRequests(THROUGHPUT, requests), undefined);
 });
 
 Deno.test("comparedMetric() knows the direction of every metric", () => {

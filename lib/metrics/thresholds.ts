@@ -4,7 +4,8 @@
  * @module
  */
 
-import { COMPARED_METRICS, comparedMetric, type Estimate } from "./compare.ts";
+import type { Estimate } from "./compare.ts";
+import { COMPARED_METRICS, comparedMetric } from "./compared_metrics.ts";
 
 /** A limit: crossed where `metric` `operator` `value` holds. */
 export interface Threshold {
@@ -124,7 +125,7 @@ export function outcomeText({ threshold, where, figure, state }: ThresholdOutcom
   const unit = threshold.isRatio ? "x" : unitOf(threshold.metric);
   const text = (value: number) => `${Number(value.toPrecision(4))}${unit}`;
   const interval = figure.low === undefined || figure.high === undefined
-    ? "no interval: too few request rows"
+    ? "no interval: there are no repeats"
     : `95 %: ${text(figure.low)} to ${text(figure.high)}`;
   const noise = state === "unsure" ? "; this may be noise" : "";
   return `${threshold.text} at ${where}: ${text(figure.estimate)} (${interval})${noise}`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { COMPARED_METRICS } from "./compare.ts";
+import { COMPARED_METRICS } from "./compared_metrics.ts";
 import { checkThresholds, outcomeText, parseThreshold, type ThresholdPoint } from "./thresholds.ts";
 
 Deno.test("parseThreshold() reads metric, hit rate, operator, value and unit", () => {

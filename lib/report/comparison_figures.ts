@@ -4,7 +4,7 @@
  * @module
  */
 
-import { comparedMetric, EQUAL_LOAD } from "../metrics/compare.ts";
+import { comparedMetric } from "../metrics/compared_metrics.ts";
 import { formatPercent } from "../units.ts";
 import type { CellComparison, Comparison } from "./comparison.ts";
 import {
@@ -127,8 +127,8 @@ function ttftGraph(
     title: context === undefined ? "TTFT" : `TTFT, context ${contextName(context)}`,
     about: comparison.kind === "single-prompt"
       ? "The first sending of a prompt (cold) and the same prompt again (cached)."
-      : "At the peak of each cell, so under the load that each run could bear: a run with a higher" +
-        " TTFT here may simply have served more. The ratio at equal load is drawn apart.",
+      : "At the peak of each run, whose concurrency stands beside each point: a run with a higher" +
+        " TTFT here may simply have served more. The ratios of latencies are taken at equal load.",
     axis: axisOf(comparison),
     series: seriesOf(comparison, points),
     panels: [
@@ -142,8 +142,8 @@ function ttftGraph(
 
 /** Which ratios are drawn, each in a panel. */
 const RATIO_METRICS: Readonly<Record<Comparison["kind"], readonly string[]>> = {
-  "cache-rate": ["input_tokens_per_sec", EQUAL_LOAD.name, "p95_ttft"],
-  "working-set": ["input_tokens_per_sec", EQUAL_LOAD.name, "p95_ttft"],
+  "cache-rate": ["input_tokens_per_sec", "avg_ttft", "p95_ttft"],
+  "working-set": ["input_tokens_per_sec", "avg_ttft", "p95_ttft"],
   "single-prompt": ["avg_ttft", "p95_ttft", "avg_output_tokens"],
 };
 
@@ -174,8 +174,10 @@ function ratioGraph(comparison: Comparison, context: number | undefined): Graph[
       ? "Ratio to the baseline"
       : `Ratio to the baseline, context ${contextName(context)}`,
     group: "key",
-    about: `Each point over the same point of ${base}; whiskers are 95 % bootstrap intervals from` +
-      " the request rows. What touches the line at 1 is within noise.",
+    about:
+      `Each point over the same point of ${base}, latencies at equal concurrency; whiskers are` +
+      " 95 % intervals (see Definitions for what they rest on). What touches the line at 1 is" +
+      " within noise.",
     figure: stackPanels(panels, {
       xTitle: axis.title,
       xaxis: axis.xaxis,

@@ -10,7 +10,8 @@ import * as v from "valibot";
 import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
 import { parseTierMap } from "../results/tier_map_file.ts";
-import type { ComparedRun, Comparison } from "./comparison.ts";
+import type { Comparison } from "./comparison.ts";
+import type { ComparedRun } from "./comparison_samples.ts";
 import { comparisonCsv, summaryComparisonCsv } from "./comparison_tables.ts";
 import type { Point } from "./points.ts";
 
@@ -32,12 +33,15 @@ const key = {
 const RUN = v.object({
   label: v.string(),
   dir: v.string(),
+  replicates: optional(v.array(v.string())),
   kind,
   writtenBy: v.picklist(["kvmark", "python"]),
   model: optional(v.string()),
   server: optional(v.string()),
   startedAt: optional(v.string()),
   kvmarkVersion: optional(v.string()),
+  kvBytesPerToken: optional(number),
+  ttftLimitSec: optional(number),
   parameters: v.record(v.string(), v.string()),
   points: v.array(v.object({
     ...key,
@@ -58,9 +62,15 @@ const CELL = v.object({
   difference: estimate,
   ratio: optional(estimate),
   verdict: v.picklist(["better", "worse", "within noise", "unknown"]),
+  // Files of older versions have intervals over requests, and do not say so.
+  basis: v.optional(v.picklist(["replicates", "assumed", "none"]), "none"),
+  pValue: optional(number),
+  runs: v.optional(number, 1),
+  baselineRuns: v.optional(number, 1),
   requests: optional(number),
   baselineRequests: optional(number),
   concurrency: optional(number),
+  baselineConcurrency: optional(number),
 });
 
 const COMPARISON: v.GenericSchema<unknown, Comparison> = v.object({
@@ -70,6 +80,7 @@ const COMPARISON: v.GenericSchema<unknown, Comparison> = v.object({
   runs: v.array(RUN),
   cells: v.array(CELL),
   forced: v.array(v.string()),
+  latencyAt: v.optional(v.picklist(["equal-load", "own-peak"]), "own-peak"),
 });
 
 /** Writes the data of a comparison: `comparison.json` and two tables. @returns Their names. */
@@ -142,7 +153,15 @@ function pythonComparison(dir: string, text: string): Comparison {
     points: own.flatMap((row) => [pointAt(row, 0), pointAt(row, 100)].flat()),
     problems: [],
   }));
-  return { version: 1, kind: "cache-rate", baseline: 0, runs, cells: [], forced: [] };
+  return {
+    version: 1,
+    kind: "cache-rate",
+    baseline: 0,
+    runs,
+    cells: [],
+    forced: [],
+    latencyAt: "own-peak",
+  };
 }
 
 function pointAt(row: Readonly<Record<string, string>>, rate: 0 | 100): Point[] {

@@ -5,7 +5,6 @@
  */
 
 import type { Files } from "../host.ts";
-import { EQUAL_LOAD } from "../metrics/compare.ts";
 import type { Comparison } from "./comparison.ts";
 import { comparisonGraphs, metricTitle } from "./comparison_figures.ts";
 import { comparisonHeadline, comparisonWarnings, conclusionsOf } from "./comparison_findings.ts";
@@ -111,10 +110,11 @@ function unbroken(text: string): string {
 
 function badgeOf(comparison: Comparison): { readonly kind: string; readonly text: string } {
   if (comparison.forced.length > 0) return { kind: "differs", text: "compared by force" };
-  const verdicts = new Set(comparison.cells.map((cell) => cell.verdict));
-  if (verdicts.size === 0) return { kind: "none", text: "nothing in common" };
-  return verdicts.has("better") || verdicts.has("worse") || verdicts.has("within noise")
-    ? { kind: "compared", text: "compared with intervals" }
+  if (comparison.cells.length === 0) return { kind: "none", text: "nothing in common" };
+  const bases = new Set(comparison.cells.map((cell) => cell.basis));
+  if (bases.has("replicates")) return { kind: "compared", text: "compared over several runs" };
+  return bases.has("assumed")
+    ? { kind: "unchecked", text: "one run a side" }
     : { kind: "unchecked", text: "compared without intervals" };
 }
 
@@ -162,23 +162,25 @@ const OWN_DEFINITIONS: readonly Definition[] = [
   },
   {
     name: "95 % interval",
-    definition: "From 1,000 resamples of the request rows of both runs, at the peak of each." +
-      " Blocks of neighbouring requests are drawn, twice the concurrency long, because requests" +
-      " that are in flight together wait for each other. It holds what one run shows of its own" +
-      " noise; what changes from one run to the next is not in it.",
+    definition: "Of a ratio: each run is one value, and Student's t over the runs of both sides" +
+      " gives the interval, on a log scale (pooled variance; Welch's where one side has more" +
+      " runs). With one run a side what changes from run to run cannot be seen: the interval is" +
+      " made of the repeats at the peak and of an assumed standard deviation between runs, 5 % for" +
+      " throughput and 10 % for latencies; without repeats there is none. Of a value: over its" +
+      " runs, or over the repeats of its only one.",
   },
   {
     name: "Better, worse, within noise",
-    definition: "Better or worse: the whole interval of the ratio is on one side of 1, and the" +
-      " difference is at least 1 %. Of many points without any difference, one in twenty is" +
-      " expected to be marked.",
+    definition: "Better or worse: the difference is at least 1 %, and more than chance by Holm's" +
+      " procedure over all points of that figure, so that one of twenty comparisons without any" +
+      " difference is expected to have a mark at all. The intervals are those of single points.",
   },
   {
-    name: EQUAL_LOAD.title,
-    unit: "s",
+    name: "Equal load",
     definition:
-      "Mean TTFT of both runs at the lowest concurrency that both ran at. At their peaks" +
-      " the loads differ, and TTFT is near the limit by design.",
+      "Latencies of two runs are compared at the highest concurrency that all their runs" +
+      " ran and that is beyond no run's peak, since a run that serves more waits longer." +
+      " --latency-at own-peak compares them at each run's own peak.",
   },
 ];
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { comparedMetric } from "../metrics/compare.ts";
+import { comparedMetric } from "../metrics/compared_metrics.ts";
 import { type AnyRow, headerLine, rowLines } from "../results/csv.ts";
 import type { Column } from "../results/schema.ts";
 import type { MapTier, TierMap } from "../results/tier_map_file.ts";
@@ -35,15 +35,20 @@ export const COMPARISON_COLUMNS: readonly Column[] = [
   number("value", "", "Of the run, in the unit of the column"),
   number("baseline_value", "", "Of the baseline"),
   number("difference", "", "value - baseline_value"),
-  number("difference_low", "", "95 % bootstrap interval"),
-  number("difference_high", "", "95 % bootstrap interval"),
+  number("difference_low", "", "95 % interval"),
+  number("difference_high", "", "95 % interval"),
   number("ratio", "", "value / baseline_value"),
-  number("ratio_low", "", "95 % bootstrap interval"),
-  number("ratio_high", "", "95 % bootstrap interval"),
-  text("verdict", "`better`, `worse`, `within noise` or `unknown` (too few request rows)"),
-  number("requests", "", "Requests that the interval of the run is made of"),
-  number("baseline_requests", "", "Requests that the interval of the baseline is made of"),
-  number("concurrency", "", "Concurrency of both, where the comparison is at one"),
+  number("ratio_low", "", "95 % interval"),
+  number("ratio_high", "", "95 % interval"),
+  text("verdict", "`better`, `worse`, `within noise` or `unknown` (nothing to tell noise by)"),
+  number("requests", "", "Requests that the value is made of"),
+  number("baseline_requests", "", "Requests that the baseline's value is made of"),
+  number("concurrency", "", "Concurrency of the run; of latencies at equal load that of both"),
+  number("baseline_concurrency", "", "Concurrency of the baseline"),
+  number("runs", "", "Runs that the value is made of"),
+  number("baseline_runs", "", "Runs that the baseline's value is made of"),
+  text("interval_basis", "`replicates`, `assumed` (one run a side, with repeats) or `none`"),
+  number("p_value", "", "Student's t, before Holm's correction over the points of a figure"),
 ];
 
 /** The text of `comparison.csv`. */
@@ -67,6 +72,11 @@ export function comparisonCsv(comparison: Comparison): string {
     requests: cell.requests,
     baseline_requests: cell.baselineRequests,
     concurrency: cell.concurrency,
+    baseline_concurrency: cell.baselineConcurrency,
+    runs: cell.runs,
+    baseline_runs: cell.baselineRuns,
+    interval_basis: cell.basis,
+    p_value: cell.pValue,
   }));
   return headerLine(COMPARISON_COLUMNS) + rowLines(COMPARISON_COLUMNS, rows);
 }
@@ -151,6 +161,7 @@ export function cellTable(comparison: Comparison, cells: readonly CellComparison
       ...(sets ? [{ label: "Working set", kind: "count" as const }] : []),
       { label: "Nominal hit rate", kind: "percent" },
       { label: "Figure", kind: "text" },
+      { label: "Concurrency", kind: "text" },
       { label: "Baseline", kind: "text" },
       { label: "Run's value", kind: "text" },
       { label: "Difference, 95 % interval", kind: "text" },
@@ -163,8 +174,8 @@ export function cellTable(comparison: Comparison, cells: readonly CellComparison
       cell.contextSizeTokens,
       ...(sets ? [cell.workingSetTokens] : []),
       cell.hitRatePercent,
-      metricTitle(cell.metric) +
-      (cell.concurrency === undefined ? "" : ` (${formatCount(cell.concurrency)})`),
+      metricTitle(cell.metric),
+      concurrencyText(cell),
       metricText(cell.metric, cell.baseline.estimate),
       metricText(cell.metric, cell.value.estimate),
       differenceText(cell),
@@ -192,6 +203,14 @@ function differenceText(cell: CellComparison): string {
   return sign + metricText(cell.metric, estimate) + interval;
 }
 
+/** `8` where both sides ran at it, else `8, baseline 32`; empty where there is none. */
+export function concurrencyText({ concurrency, baselineConcurrency }: CellComparison): string {
+  if (concurrency === undefined) return "";
+  return concurrency === baselineConcurrency || baselineConcurrency === undefined
+    ? formatCount(concurrency)
+    : `${formatCount(concurrency)}, baseline ${formatCount(baselineConcurrency)}`;
+}
+
 /** `1.22× to 1.41×`; empty without an interval. */
 export function intervalText(cell: CellComparison): string {
   const { low, high } = cell.ratio ?? {};
@@ -204,7 +223,8 @@ export function intervalText(cell: CellComparison): string {
 export function runsTable(comparison: Comparison): GraphTable {
   const { runs, baseline } = comparison;
   const rows: readonly (readonly [string, (run: (typeof runs)[number]) => string])[] = [
-    ["Folder", (run) => run.dir],
+    ["Folder", (run) => run.replicates?.join(", ") ?? run.dir],
+    ["Runs", (run) => formatCount(run.replicates?.length ?? 1)],
     ["Experiment", (run) => run.kind],
     ["Model", (run) => run.model ?? "not recorded"],
     ["Server", (run) => run.server ?? "not identified"],

@@ -11,8 +11,9 @@ import { incomparabilities, unknownAgreements } from "./comparability.ts";
 import { compareRuns, type Comparison } from "./comparison.ts";
 import { comparisonGraphs } from "./comparison_figures.ts";
 import { readComparison, writeComparisonFiles } from "./comparison_file.ts";
-import { comparisonHeadline, conclusionsOf, overallOf } from "./comparison_findings.ts";
+import { comparisonHeadline, comparisonWarnings, conclusionsOf } from "./comparison_findings.ts";
 import { writeComparisonPages } from "./comparison_pages.ts";
+import type { CellKey } from "./points.ts";
 import { summaryComparison } from "./comparison_tables.ts";
 
 /** The run on a server that takes `factor` times as long for everything. */
@@ -42,9 +43,14 @@ function pair(run: RunData, factor: number): Comparison {
   return compareRuns([{ label: "A", run }, { label: "B", run: slowed(run, factor) }], 0);
 }
 
+/** The run of another day: all times longer by a factor that differs from run to run. */
+function replicates(label: string, run: RunData, factors: readonly number[]) {
+  return factors.map((factor) => ({ label, run: slowed(run, factor) }));
+}
+
 Deno.test("compareRuns() compares every shared point, with the values of the summaries", () => {
   const run = sampleCacheRateRun();
-  const comparison = pair(run, 1.5);
+  const comparison = pair(run, 2);
   assert.equal(comparison.runs[0]?.points.length, 10);
   const ttfts = comparison.cells.filter((cell) => cell.metric === "p95_ttft");
   assert.equal(ttfts.length, 10);
@@ -53,17 +59,81 @@ Deno.test("compareRuns() compares every shared point, with the values of the sum
       one.context_size === cell.contextSizeTokens && one.cache_hit_rate === cell.hitRatePercent
     );
     assert.equal(cell.baseline.estimate, row?.p95_ttft);
-    assert.ok(Math.abs((cell.ratio?.estimate ?? NaN) - 1.5) < 1e-9);
-    assert.ok((cell.ratio?.low ?? NaN) <= 1.5 && (cell.ratio?.high ?? NaN) >= 1.5);
-    assert.equal(cell.verdict, "worse");
+    assert.equal(cell.concurrency, row?.peak_concurrency);
+    assert.equal(cell.baselineConcurrency, row?.peak_concurrency);
+    assert.ok(Math.abs((cell.ratio?.estimate ?? NaN) - 2) < 1e-9);
+    assert.ok((cell.ratio?.low ?? NaN) <= 2 && (cell.ratio?.high ?? NaN) >= 2);
+    assert.equal(cell.basis, "assumed");
   }
-  const input = overallOf(comparison).find((one) => one.metric === "input_tokens_per_sec");
-  assert.deepEqual([input?.worse, input?.points], [10, 10]);
-  assert.ok(Math.abs((input?.ratio ?? NaN) - 1 / 1.5) < 1e-9);
-  assert.match(
+  const input = comparison.cells.filter((cell) => cell.metric === "input_tokens_per_sec");
+  assert.equal(input.length, 10);
+  assert.ok(input.every((cell) => Math.abs((cell.ratio?.estimate ?? NaN) - 0.5) < 1e-9));
+  assert.equal(
     comparisonHeadline(comparison),
-    /^B: 0\.67× the input throughput of A over 10 points/,
+    "Input throughput against A: B is 2x slower at all 10 points",
   );
+});
+
+Deno.test("compareRuns() marks nothing for one run a side that differs as days do, and says why", () => {
+  for (const factor of [0.95, 1.06]) {
+    const comparison = pair(sampleCacheRateRun(), factor);
+    const verdicts = comparison.cells.filter((cell) => cell.metric === "input_tokens_per_sec")
+      .map((cell) => cell.verdict);
+    assert.deepEqual([...new Set(verdicts)], ["within noise"]);
+    const [note] = comparisonWarnings(comparison).filter((text) => text.includes("--replicates"));
+    assert.match(note ?? "", /One run of each configuration.*5 %.*10 %.*--labels A A A B B B/);
+  }
+});
+
+Deno.test("compareRuns() takes runs of one label as replicates, and marks what they show", () => {
+  const run = sampleCacheRateRun();
+  const labelled = [
+    ...replicates("A", run, [0.99, 1, 1.01]),
+    ...replicates("B", run, [1.09, 1.1, 1.12]),
+  ];
+  const comparison = compareRuns(labelled, 0);
+  assert.deepEqual(comparison.runs.map((one) => one.replicates?.length), [3, 3]);
+  const input = comparison.cells.filter((cell) => cell.metric === "input_tokens_per_sec");
+  assert.equal(input.length, 10);
+  for (const cell of input) {
+    assert.deepEqual([cell.runs, cell.baselineRuns, cell.basis], [3, 3, "replicates"]);
+    assert.equal(cell.verdict, "worse");
+    const { low = NaN, high = NaN } = cell.ratio ?? {};
+    assert.ok(low < 1 / 1.1033 && 1 / 1.1033 < high && high < 1, `${low} to ${high}`);
+  }
+  assert.equal(comparisonWarnings(comparison).some((text) => text.includes("--replicates")), false);
+  assert.match(comparisonHeadline(comparison), /^Input throughput against A: B costs 9\.4 %/);
+  const same = compareRuns([
+    ...replicates("A", run, [0.97, 1, 1.03]),
+    ...replicates("B", run, [0.98, 1.04, 1]),
+  ], 0);
+  assert.equal(same.cells.some((cell) => ["better", "worse"].includes(cell.verdict)), false);
+  assert.match(comparisonHeadline(same), /no difference beyond noise at all 10 points$/);
+});
+
+Deno.test("compareRuns() says where a configuration breaks even, with GiB and other limits", () => {
+  const run = sampleWorkingSetRun();
+  const sizes = [...new Set(run.summary.map((row) => row.working_set_size ?? 0))].sort((a, b) =>
+    a - b
+  );
+  const middle = Math.sqrt((sizes[0] ?? 0) * (sizes.at(-1) ?? 0));
+  const tilted = {
+    ...run,
+    summary: run.summary.map((row) => ({
+      ...row,
+      ttft_limit: 10,
+      input_tokens_per_sec: (row.input_tokens_per_sec ?? 0) *
+        ((row.working_set_size ?? 0) / middle) ** 2,
+    })),
+  };
+  const config = { ...run.config, kvBytesPerToken: 131_072 };
+  const own = { ...run, config, summary: run.summary.map((row) => ({ ...row, ttft_limit: 2 })) };
+  const comparison = compareRuns([{ label: "DRAM", run: own }, { label: "GDS", run: tilted }], 0);
+  const headline = comparisonHeadline(comparison);
+  assert.match(headline, /^Input throughput against DRAM: GDS /);
+  assert.match(headline, / up to [\d.]+[kM]? tokens \([\d.]+ [GM]iB\), breaks even near /);
+  assert.match(headline, / and wins [\d.]+ to [\d.]+x from .* on/);
+  assert.match(headline, /under other TTFT limits: 10 s against 2 s$/);
 });
 
 Deno.test("compareRuns() finds no difference between a run and itself", () => {
@@ -77,11 +147,41 @@ Deno.test("compareRuns() finds no difference between a run and itself", () => {
   }
 });
 
-Deno.test("compareRuns() compares latency at equal concurrency too", () => {
-  const comparison = pair(sampleCacheRateRun(), 2);
-  const cells = comparison.cells.filter((cell) => cell.metric === "equal_load_ttft");
-  assert.equal(cells.length, 10);
-  assert.ok(cells.every((cell) => cell.concurrency === 2 && cell.verdict === "worse"));
+Deno.test("compareRuns() compares latencies at equal load, at the own peaks only on request", () => {
+  const run = sampleCacheRateRun();
+  // B serves four times the load: its peak is a level that A never ran, and it waits longer there.
+  const raised = (level: number | undefined) => level === undefined ? level : level * 4;
+  const peakOf = (cell: CellKey) =>
+    run.summary.find((row) =>
+      row.context_size === cell.contextSizeTokens && row.cache_hit_rate === cell.hitRatePercent
+    )?.peak_concurrency;
+  const higher = {
+    ...run,
+    summary: run.summary.map((row) =>
+      ({
+        ...row,
+        peak_concurrency: raised(row.peak_concurrency),
+        p95_ttft: (row.p95_ttft ?? 0) * 5,
+        avg_ttft: (row.avg_ttft ?? 0) * 5,
+      }) as typeof row
+    ),
+  };
+  const labelled = [{ label: "A", run }, { label: "B", run: higher }];
+  const p95 = (comparison: Comparison) =>
+    comparison.cells.filter((cell) => cell.metric === "p95_ttft");
+  const equal = p95(compareRuns(labelled, 0));
+  assert.equal(equal.length, 10);
+  for (const cell of equal) {
+    assert.equal(cell.concurrency, peakOf(cell));
+    assert.equal(cell.baselineConcurrency, cell.concurrency);
+    assert.ok((cell.ratio?.estimate ?? NaN) < 1.5, `${cell.ratio?.estimate}`);
+  }
+  const own = p95(compareRuns(labelled, 0, { latencyAt: "own-peak" }));
+  assert.equal(own.length, 10);
+  for (const cell of own) {
+    assert.equal(cell.concurrency, (cell.baselineConcurrency ?? NaN) * 4);
+    assert.equal(cell.ratio?.estimate, 5);
+  }
 });
 
 Deno.test("compareRuns() draws runs of other hit rates, and compares only what they share", () => {
@@ -99,13 +199,17 @@ Deno.test("compareRuns() draws runs of other hit rates, and compares only what t
     { label: "A", run: sampleCacheRateRun({ rates: [0] }) },
     { label: "B", run: sampleCacheRateRun({ rates: [100] }) },
   ], 0);
-  assert.match(comparisonHeadline(none), /^No point in common with A/);
+  assert.match(comparisonHeadline(none), /^B and A have no point in common/);
 });
 
-Deno.test("compareRuns() without request rows gives ratios and no verdict", () => {
-  const run = { ...sampleCacheRateRun({ withoutDetails: true }) };
-  const verdicts = new Set(pair(run, 2).cells.map((cell) => cell.verdict));
-  assert.ok(verdicts.has("unknown") && !verdicts.has("worse") && !verdicts.has("better"));
+Deno.test("compareRuns() without rows of requests or periods gives ratios and no verdict", () => {
+  const run = sampleCacheRateRun({ withoutDetails: true });
+  const latencies = pair(run, 2).cells.filter((cell) => cell.metric === "p95_ttft");
+  assert.equal(latencies.length, 10);
+  assert.deepEqual([...new Set(latencies.map((cell) => cell.verdict))], ["unknown"]);
+  const bare = pair({ ...run, phases: [] }, 2).cells;
+  assert.ok(bare.length > 20);
+  assert.equal(bare.some((cell) => cell.verdict === "worse" || cell.verdict === "better"), false);
 });
 
 Deno.test("summaryComparison() gives the columns of the Python suite at 0 and at 100 %", () => {
@@ -159,7 +263,7 @@ Deno.test("readComparison() gives the pages again, byte for byte", async () => {
         { label: other ?? "", run: slowed(sampleWorkingSetRun(), 1.2) },
       ],
       0,
-      ["B: other model"],
+      { forced: ["B: other model"] },
     );
     await writeComparisonFiles(diskFiles, dir, comparison);
     const names = await writeComparisonPages(diskFiles, dir, comparison);

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { EQUAL_LOAD } from "../metrics/compare.ts";
 import { outcomeText, type ThresholdOutcome } from "../metrics/thresholds.ts";
 import type { RunData } from "../results/schema.ts";
 import type { CellComparison, Comparison } from "./comparison.ts";
@@ -15,14 +14,14 @@ import {
   conclusionsOf,
   pointText,
 } from "./comparison_findings.ts";
-import { intervalText, metricText } from "./comparison_tables.ts";
+import { concurrencyText, intervalText, metricText } from "./comparison_tables.ts";
 import { summaryTable } from "./dashboard_tables.ts";
 import { findingsOf } from "./findings.ts";
 import { arrangeRows } from "./points.ts";
 import { formatCell } from "./tables.ts";
 
 /** The figures of the table. */
-const SHOWN: readonly string[] = ["input_tokens_per_sec", EQUAL_LOAD.name, "avg_ttft", "p95_ttft"];
+const SHOWN: readonly string[] = ["input_tokens_per_sec", "avg_ttft", "p95_ttft"];
 /** A comment may not be longer than 65,536 characters. */
 const MOST_ROWS = 120;
 const MOST_TEXT = 400;
@@ -96,11 +95,22 @@ export function runMarkdown(run: RunData, outcomes: readonly ThresholdOutcome[] 
 }
 
 function table(comparison: Comparison, cells: readonly CellComparison[]): string {
-  const header = ["Run", "Point", "Figure", "Baseline", "Value", "Ratio", "95 %", "Verdict"];
+  const header = [
+    "Run",
+    "Point",
+    "Figure",
+    "Concurrency",
+    "Baseline",
+    "Value",
+    "Ratio",
+    "95 %",
+    "Verdict",
+  ];
   const rows = cells.map((cell) => [
     comparison.runs[cell.run]?.label ?? "",
     pointText(cell),
     metricTitle(cell.metric),
+    concurrencyText(cell),
     metricText(cell.metric, cell.baseline.estimate),
     metricText(cell.metric, cell.value.estimate),
     formatCell("ratio", cell.ratio?.estimate),

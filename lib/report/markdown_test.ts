@@ -5,7 +5,7 @@ import { sampleCacheRateRun } from "../../tests/support/sample_run.ts";
 import { compareRuns } from "./comparison.ts";
 import { junitXml, xmlText } from "./junit.ts";
 import { comparisonMarkdown, markdownText, runMarkdown } from "./markdown.ts";
-import { checkComparison, checkRun } from "./run_thresholds.ts";
+import { checkComparison, checkRuns } from "./run_thresholds.ts";
 
 const HOSTILE = `<img src=x onerror=alert(1)>"'|\`*_[x](http://evil)@team #1 =cmd()🙂\n\n# h` +
   "A".repeat(500);
@@ -29,19 +29,21 @@ Deno.test("markdownText() leaves nothing that Markdown reads", () => {
 
 Deno.test("comparisonMarkdown() shows hostile labels as text, in a table of whole rows", () => {
   const run = sampleCacheRateRun({ contexts: [8000], rates: [0, 100], hostileText: HOSTILE });
-  const comparison = compareRuns([{ label: HOSTILE, run }, { label: "B", run }], 0, [HOSTILE]);
+  const comparison = compareRuns([{ label: HOSTILE, run }, { label: "B", run }], 0, {
+    forced: [HOSTILE],
+  });
   const text = comparisonMarkdown(comparison);
   assert.doesNotMatch(text, /<img|@team|[^\\]\]\(/);
   const table = text.split("\n").filter((line) => line.startsWith("| "));
   assert.ok(table.length > 4);
   for (const line of table) {
-    assert.equal(line.match(/(?<!\\)\|/g)?.length, 9, line);
+    assert.equal(line.match(/(?<!\\)\|/g)?.length, 10, line);
   }
 });
 
 Deno.test("runMarkdown() shows a run with its limits, and hostile names as text", () => {
   const run = sampleCacheRateRun({ contexts: [8000], rates: [0, 100], hostileText: HOSTILE });
-  const text = runMarkdown(run, checkRun(run, [parseThreshold("avg_ttft@0 > 1ms")]));
+  const text = runMarkdown(run, checkRuns([run], [parseThreshold("avg_ttft@0 > 1ms")]));
   assert.match(text, /^### .*\n\n- ❌ avg\\_ttft&#64;0/);
   assert.equal(text.split("\n").filter((line) => line.startsWith("| ")).length, 4);
   assert.doesNotMatch(text, /<img|@team|[^\\]\]\(/);
@@ -49,8 +51,8 @@ Deno.test("runMarkdown() shows a run with its limits, and hostile names as text"
 
 Deno.test("junitXml() has a case for each limit and point, and a failure for each crossed one", () => {
   const run = sampleCacheRateRun({ contexts: [8000], rates: [0, 100] });
-  const outcomes = checkRun(
-    run,
+  const outcomes = checkRuns(
+    [run],
     ["avg_ttft@0 > 1ms", "avg_ttft > 1000", "p95_ttft@50 > 1"]
       .map(parseThreshold),
   );

@@ -4,54 +4,41 @@
  * @module
  */
 
-import {
-  COMPARED_METRICS,
-  drawMetrics,
-  type Estimate,
-  figureInterval,
-} from "../metrics/compare.ts";
+import { type Estimate, sampleInterval } from "../metrics/compare.ts";
+import { COMPARED_METRICS } from "../metrics/compared_metrics.ts";
 import {
   checkThresholds,
   type Threshold,
   type ThresholdOutcome,
   type ThresholdPoint,
 } from "../metrics/thresholds.ts";
-import { randomStream, seedFor } from "../random.ts";
 import type { RunData } from "../results/schema.ts";
-import { type CellComparison, type Comparison, requestsOf } from "./comparison.ts";
+import type { CellComparison, Comparison } from "./comparison.ts";
 import { pointText } from "./comparison_findings.ts";
-import { arrangeRows, cellName, periodsAtPeak, type Point, type RunRows } from "./points.ts";
-import { singlePromptPoints } from "./single_prompt_points.ts";
+import { sourceOf } from "./comparison_samples.ts";
 
-/** Checks limits at every cell of a run, with intervals from its request rows. */
-export function checkRun(run: RunData, thresholds: readonly Threshold[]): ThresholdOutcome[] {
+/**
+ * Checks limits at every cell of a run, with intervals over its repeats at the peak; of several
+ * runs of one configuration, with intervals over the runs.
+ */
+export function checkRuns(
+  runs: readonly RunData[],
+  thresholds: readonly Threshold[],
+): ThresholdOutcome[] {
   const wanted = new Set(thresholds.map((one) => one.metric));
-  const rows = arrangeRows(run);
-  const points = run.kind === "single-prompt"
-    ? singlePromptPoints(run.singlePrompt)
-    : rows.points.map((point) => ({ point, requests: atPeak(rows, point) }));
+  const metrics = COMPARED_METRICS.filter((metric) => wanted.has(metric.name));
+  const { compared, atPeak } = sourceOf("", runs);
   return checkThresholds(
     thresholds,
-    points.map(({ point, requests }): ThresholdPoint => {
-      const metrics = COMPARED_METRICS.filter((metric) => wanted.has(metric.name));
-      const draws = drawMetrics(requests, {
-        stream: randomStream(seedFor("threshold", cellName(point))),
-        concurrency: point.row.peak_concurrency ?? 1,
-      }, metrics);
+    compared.points.map((point): ThresholdPoint => {
       const values: Record<string, Estimate> = {};
-      for (const { name } of metrics) {
-        const value = point.row[name as keyof typeof point.row];
-        if (typeof value !== "number") continue;
-        const drawn = draws.get(name);
-        values[name] = figureInterval({ value, ...(drawn === undefined ? {} : { draws: drawn }) });
+      for (const metric of metrics) {
+        const placed = atPeak(point, metric);
+        if (placed !== undefined) values[metric.name] = sampleInterval(placed.sample);
       }
       return { where: pointText(point), hitRatePercent: point.hitRatePercent, values };
     }),
   );
-}
-
-function atPeak(rows: RunRows, point: Point) {
-  return requestsOf(periodsAtPeak(point.row, rows.periodsOf(point)));
 }
 
 /** Checks limits at every point that a run shares with the baseline. */

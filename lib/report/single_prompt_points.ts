@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { ComparedRequest } from "../metrics/compare.ts";
+import type { ComparedRequest } from "../metrics/compared_metrics.ts";
 import type { SinglePromptRow, SummaryRow } from "../results/schema.ts";
 import { distinct, meanOf, percentileOf, type Point } from "./points.ts";
 
@@ -49,13 +49,11 @@ function requestOf(row: SinglePromptRow): ComparedRequest {
   const ttlt = row.ttlt ??
     (row.generation_time === undefined ? undefined : (row.ttft ?? NaN) + row.generation_time);
   return {
-    sentAtSec: row.launch_time ?? 0,
     measured: true,
     ...defined("ttft", row.ttft),
     ...defined("ttlt", ttlt),
     ...defined("tpot", row.tpot),
     ...defined("decodeRate", row.output_tokens_per_sec),
-    ...defined("busySec", row.total_time),
   };
 }
 
