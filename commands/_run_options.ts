@@ -11,6 +11,7 @@ import type { OutputConfig, RunResult, Signals } from "../lib/experiments/config
 import type { ErrorHandling } from "../lib/experiments/error_handling.ts";
 import type { RunListener } from "../lib/experiments/listener.ts";
 import type { Host } from "../lib/host.ts";
+import { withDurationsInSeconds } from "../lib/results/settings.ts";
 import { finish, type FinishOptions, runSignals } from "./_finish.ts";
 import {
   addServerOptions,
@@ -158,10 +159,10 @@ export function outputConfig(
     forceRestart: options.forceRestart,
     version: VERSION,
     argv: ["kvmark", ...host.args],
-    identity: Object.fromEntries(
+    identity: withDurationsInSeconds(Object.fromEntries(
       Object.entries({ ...Object.fromEntries(named), ...resolved })
         .filter(([name, value]) => !NOT_IDENTITY.has(name) && value !== undefined),
-    ),
+    )),
     ...(kvBytesPerToken === undefined ? {} : { kvBytesPerToken }),
   };
 }

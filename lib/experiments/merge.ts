@@ -11,7 +11,12 @@ import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
 import type { TokensPerReqMetric, TtftMetric } from "../metrics/summary.ts";
 import { type AnyRow, headerLine, rowLines } from "../results/csv.ts";
-import { parseProgress, PROGRESS_NAME, progressText } from "../results/progress.ts";
+import {
+  parseProgress,
+  PROGRESS_FORMAT,
+  PROGRESS_NAME,
+  progressText,
+} from "../results/progress.ts";
 import { detailsName, isResultFile } from "../results/run_files.ts";
 import {
   type Column,
@@ -86,7 +91,7 @@ function judgementOf({ identity, data }: ShardRun): MergeJudgement {
     return typeof value === "number" ? value : undefined;
   };
   const [maxTtftSec, minRate] = [number("max_ttft"), number("min_tokens_per_req")];
-  const longest = Math.max(0, ...data.phases.map((phase) => phase.duration ?? 0)) * 1000;
+  const longestSec = Math.max(0, ...data.phases.map((phase) => phase.duration ?? 0));
   return {
     limits: {
       ...(maxTtftSec === undefined ? {} : { maxTtftMs: maxTtftSec * 1000 }),
@@ -95,7 +100,7 @@ function judgementOf({ identity, data }: ShardRun): MergeJudgement {
     ttftMetric: (identity["ttft_metric"] ?? "p95") as TtftMetric,
     tokensPerReqMetric: (identity["tokens_per_req_metric"] ?? "avg") as TokensPerReqMetric,
     strictTimeWindow: identity["strict_time_window"] === true,
-    periodMs: number("ramp_duration") ?? longest,
+    periodMs: (number("ramp_duration") ?? longestSec) * 1000,
   };
 }
 
@@ -140,7 +145,8 @@ async function write(
   }
   for (const [name, text] of tables) await files.writeText(`${dir}/${name}`, text);
   const identity = { ...commonIdentity(shards[0]!.identity), [MERGED]: count };
-  const config = { ...mergedConfig(shards, notes, warnings), parameters: identity, timestamp };
+  const marks = { format: PROGRESS_FORMAT, timestamp };
+  const config = { ...mergedConfig(shards, notes, warnings), parameters: identity, ...marks };
   await files.writeText(`${dir}/run.json`, JSON.stringify(config, undefined, 2) + "\n");
   const lastSec = Math.max(0, ...cells.flatMap((one) => one.phases.map((p) => p.end_time ?? 0)));
   const progress = {

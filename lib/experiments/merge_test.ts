@@ -115,7 +115,7 @@ async function writeShard(dir: string, part: Part, written: Written = {}): Promi
     forceRestart: false,
     nonce: () => nonce,
   });
-  const settings = { ramp_duration: PERIOD_MS, max_ttft: 2, num_retries: 2, ...identity };
+  const settings = { ramp_duration: PERIOD_MS / 1000, max_ttft: 2, num_retries: 2, ...identity };
   await run.begin({ ...settings, shard: `${index}/${count}` });
   await run.writeRunJson({
     experiment: "cache-rate",
@@ -348,7 +348,7 @@ Deno.test("mergeRun() refuses what is not one run in shards", async () => {
     const parts = partsOf(2);
     await writeShard(dir, parts[0]!);
     await writeShard(dir, parts[1]!, { identity: { max_ttft: 5 } });
-    await assertRefused(dir, "usage", /shard 1: max_ttft is 5, not 2 as in shard 0/);
+    await assertRefused(dir, "usage", /shard 1: max_ttft is 5 s, not 2 s as in shard 0/);
     await Deno.remove(`${dir}/shard-1`, { recursive: true });
     await writeShard(dir, parts[0]!, { folder: "other", nonce: "of another run" });
     await assertRefused(dir, "usage", /Shard 0 is there twice, of two runs/);

@@ -7,14 +7,18 @@
 import { KvmarkError } from "../errors.ts";
 import { seedFor } from "../random.ts";
 import type { ExperimentKind } from "./schema.ts";
+import { type Settings, storedSettings, unitOf } from "./settings.ts";
 
 /** Name of the file. */
 export const PROGRESS_NAME = "progress.json";
-/** Raised when an older kvmark cannot go on with the folder. */
-export const PROGRESS_FORMAT = 1;
+/**
+ * Of `progress.json` and `run.json`. Raised when an older kvmark cannot go on with the folder:
+ * before 2, durations among the settings were in milliseconds.
+ */
+export const PROGRESS_FORMAT = 2;
 
-/** Settings that change results, by option name. */
-export type Identity = Readonly<Record<string, unknown>>;
+/** Settings that change results, by option name; durations in seconds. */
+export type Identity = Settings;
 
 /** A finished cell, and the lengths in bytes of the files that grew with it. */
 export interface Commit {
@@ -111,7 +115,7 @@ export function parseProgress(text: string): Progress | undefined {
     timestamp,
     runSeed,
     attempt: attempt as number,
-    identity: parameters,
+    identity: storedSettings(parameters, kvmark.format),
     commits,
   };
 }
@@ -129,8 +133,8 @@ export function changesOf(before: Identity, after: Identity): Change[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
   return names.filter((name) => !isSame(name, before[name], after[name])).map((name) => ({
     name,
-    before: shown(before[name]),
-    after: shown(after[name]),
+    before: shown(name, before[name]),
+    after: shown(name, after[name]),
   }));
 }
 
@@ -150,8 +154,9 @@ function canonical(value: unknown): string {
   return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
 }
 
-function shown(value: unknown): string {
+function shown(name: string, value: unknown): string {
   if (value === undefined || value === null) return "not set";
+  if (typeof value === "number") return `${value}${unitOf(name)}`;
   const text = Array.isArray(value) ? value.join(" ") : String(
     typeof value === "object" ? canonical(value) : value,
   );

@@ -26,6 +26,7 @@ import {
   SUMMARY_COLUMNS,
   type SummaryRow,
 } from "./schema.ts";
+import { storedSettings } from "./settings.ts";
 import { parseTierMap, type StatedTier, TIER_MAP_NAME, type TierMap } from "./tier_map_file.ts";
 
 /**
@@ -190,7 +191,10 @@ function configOf(runJson: JsonObject | undefined, progress: Progress | undefine
   return {
     ...optional("experiment", isExperiment(experiment) ? experiment : progress?.experiment),
     ...optional("kvmarkVersion", textOf(runJson, "kvmarkVersion") ?? progress?.version),
-    ...optional("parameters", isObject(parameters) ? parameters : progress?.identity),
+    ...optional(
+      "parameters",
+      isObject(parameters) ? storedSettings(parameters, runJson?.format) : progress?.identity,
+    ),
     ...optional("serverFacts", facts),
     ...optional("cold", isColdStart(cold) ? cold : undefined),
     ...optional("shard", isShard(shard) ? shard : undefined),

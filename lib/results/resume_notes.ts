@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Change } from "./progress.ts";
+
 /** What became of the cells of a run that goes on. */
 export interface Resumed {
   readonly timestamp: string;
@@ -16,6 +18,13 @@ export interface Resumed {
   /** True if finished cells were asked for again. */
   readonly again: boolean;
   readonly droppedLines: number;
+}
+
+/** For a run without a single row, which needs no other folder to be corrected. */
+export function startedAnew(timestamp: string, changes: readonly Change[]): string {
+  const what = changes.map(({ name, before, after }) => `${name} was ${before}, now ${after}`);
+  return `The run of ${timestamp} had measured nothing: started anew with the settings of this ` +
+    `command (${what.join("; ")})`;
 }
 
 /** One line for each thing that happened. */

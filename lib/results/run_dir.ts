@@ -18,18 +18,21 @@ import {
   type Identity,
   otherSettings,
   type Progress,
+  PROGRESS_FORMAT,
   PROGRESS_NAME,
   progressText,
   storedIdentity,
 } from "./progress.ts";
 import { takeOutRedo } from "./redo.ts";
-import { resumeNotes } from "./resume_notes.ts";
+import { resumeNotes, startedAnew } from "./resume_notes.ts";
 import { runCommandScript } from "./run_command.ts";
 import {
   checkHeaders,
   detailsName,
   freeTimestamp,
   isResultFile,
+  isUnmeasured,
+  removeIfThere,
   storedProgress,
   tableHeaders,
 } from "./run_files.ts";
@@ -248,7 +251,8 @@ class OpenRunDir implements RunDir {
 
   writeRunJson(config: RunConfig): Promise<void> {
     return this.#inOrder(() => {
-      const text = JSON.stringify({ ...config, timestamp: this.timestamp }, undefined, 2);
+      const marks = { format: PROGRESS_FORMAT, timestamp: this.timestamp };
+      const text = JSON.stringify({ ...config, ...marks }, undefined, 2);
       return this.#write("run.json", text + "\n");
     });
   }
@@ -308,10 +312,18 @@ class OpenRunDir implements RunDir {
       { experiment: stored.experiment, ...stored.identity },
       { experiment, ...identity },
     );
-    if (changes.length > 0) throw otherSettings(this.dir, changes);
     const names = (await files.list(this.dir)).filter((name) =>
       isResultFile(name) && name.endsWith(`_${timestamp}.csv`)
     );
+    if (changes.length > 0) {
+      if (!await isUnmeasured(files, this.dir, stored, names)) {
+        throw otherSettings(this.dir, changes);
+      }
+      const { notes } = await this.#start(identity);
+      const left = [...names, `run_command_${timestamp}.sh`];
+      for (const name of left) await removeIfThere(files, `${this.dir}/${name}`);
+      return { resumed: false, notes: [...notes, startedAnew(timestamp, changes)] };
+    }
     await checkHeaders(files, this.dir, names, stored);
     const whole = await this.#mend(stored, names);
     const mended = await takeOutRedo(

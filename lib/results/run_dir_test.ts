@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { KvmarkError } from "../errors.ts";
 import type { Clock } from "../host.ts";
 import { readRows } from "./csv.ts";
+import { readRun } from "./read.ts";
 import { openRunDir, type RunDir, type RunDirOptions } from "./run_dir.ts";
 import {
   type Column,
@@ -213,7 +214,7 @@ Deno.test("begin() names each changed setting with both values", async () => {
   await rejects(
     run.begin({ ...IDENTITY, max_ttft: 3, seed: 7 }),
     "usage",
-    /max_ttft was 2, now 3/,
+    /max_ttft was 2 s, now 3 s/,
     /seed was not set, now 7/,
     /--force-restart/,
   );
@@ -221,6 +222,73 @@ Deno.test("begin() names each changed setting with both values", async () => {
   const other = await open(disk, { experiment: "working-set" });
   await rejects(other.begin(IDENTITY), "usage", /experiment was cache-rate, now working-set/);
   await other.close();
+});
+
+Deno.test("begin() takes the corrected command where the first one measured nothing", async () => {
+  const disk = memoryDisk();
+  const wrong = await open(disk);
+  await wrong.begin({ ...IDENTITY, api_endpoint: ["http://h:60000"] });
+  await wrong.writeRunCommand(["kvmark"]);
+  await wrong.close();
+  const corrected = { ...IDENTITY, api_endpoint: ["http://h:8000"] };
+  for (let kill = 1; kill < 12; kill++) {
+    const killed = memoryDisk(new Map(disk.contents));
+    killed.killAt(kill, "half");
+    await open(killed).then((run) => run.begin(corrected)).catch(() => undefined);
+    const last = await open(memoryDisk(killed.contents));
+    await last.begin(corrected);
+    await last.close();
+  }
+  const run = await open(disk);
+  const { resumed, notes } = await run.begin(corrected);
+  assert.deepEqual([resumed, run.timestamp, run.attempt], [false, "20260102_030406", 1]);
+  assert.match(
+    notes.join("\n"),
+    /measured nothing.*api_endpoint was http:\/\/h:60000, now http:\/\/h:8000/,
+  );
+  assert.ok(disk.names().every((name) => !name.includes(STAMP)), disk.names().join(" "));
+  await run.appendPhase({ context_size: 100, phase_id: "WARMUP" });
+  await run.close();
+  // From the first row on the settings are those of the run.
+  const other = await open(disk);
+  await rejects(other.begin(IDENTITY), "usage", /api_endpoint was/);
+  await other.close();
+});
+
+Deno.test("begin() goes on with a run of format 1, whose durations are in milliseconds", async () => {
+  const disk = memoryDisk();
+  await wholeRun(disk);
+  const path = "out/progress.json";
+  const stored = JSON.parse(disk.text(path));
+  assert.equal(stored.kvmark.format, 2);
+  stored.kvmark.format = 1;
+  stored.parameters = { ...IDENTITY, ramp_duration: 60_000, test_duration: 300_000 };
+  await disk.files.writeText(path, JSON.stringify(stored));
+  const now = { ...IDENTITY, ramp_duration: 60, test_duration: 300 };
+  const wrong = await open(disk);
+  await rejects(
+    wrong.begin({ ...now, ramp_duration: 30 }),
+    "usage",
+    /ramp_duration was 60 s, now 30 s/,
+  );
+  await wrong.close();
+  const run = await open(disk);
+  const { resumed } = await run.begin(now);
+  assert.ok(resumed && run.finishedRows().length === CELLS.length);
+  const after = JSON.parse(disk.text(path));
+  assert.deepEqual([after.kvmark.format, after.parameters], [2, now]);
+  await run.writeRunJson({ experiment: "cache-rate", parameters: now });
+  await run.close();
+  // `run.json` has the same mark, and one without it is of before.
+  const json = JSON.parse(disk.text("out/run.json"));
+  assert.equal(json.format, 2);
+  assert.deepEqual((await readRun(disk.files, "out")).config.parameters, now);
+  const { format: _, ...old } = { ...json, parameters: { ramp_duration: 60_000, max_ttft: 2 } };
+  await disk.files.writeText("out/run.json", JSON.stringify(old));
+  assert.deepEqual(
+    (await readRun(disk.files, "out")).config.parameters,
+    { ramp_duration: 60, max_ttft: 2 },
+  );
 });
 
 Deno.test("begin() with --force-restart starts new files and leaves the old ones", async () => {
@@ -320,7 +388,11 @@ Deno.test("writeRunCommand() and writeRunJson() write their files whole", async 
   const name = `out/run_command_${STAMP}.sh`;
   assert.equal(disk.modes.get(name), 0o755);
   assert.match(disk.text(name), /\n {2}--output-dir 'a b'\\''c' "\$@"\n$/);
-  assert.deepEqual(JSON.parse(disk.text("out/run.json")), { model: "m", timestamp: STAMP });
+  assert.deepEqual(JSON.parse(disk.text("out/run.json")), {
+    model: "m",
+    format: 2,
+    timestamp: STAMP,
+  });
   await run.close();
 });
 

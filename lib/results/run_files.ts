@@ -57,6 +57,34 @@ export async function storedProgress(
   return forceRestart ? undefined : stored;
 }
 
+/**
+ * True for a run that has no row at all, of an unfinished cell neither: its server was not reached,
+ * or it was stopped before the first answer.
+ *
+ * @param names The run's tables.
+ */
+export async function isUnmeasured(
+  files: Files,
+  dir: string,
+  stored: Progress,
+  names: readonly string[],
+): Promise<boolean> {
+  if (stored.commits.length > 0) return false;
+  for (const name of names) {
+    // Rows of the servers' metrics are of no request.
+    if (name.startsWith("server_metrics_")) continue;
+    const bytes = await files.readBytes(`${dir}/${name}`);
+    const end = bytes.indexOf(0x0a);
+    if (end >= 0 && end < bytes.length - 1) return false;
+  }
+  return true;
+}
+
+/** Removes a file, if there is one. */
+export async function removeIfThere(files: Files, path: string): Promise<void> {
+  if (await files.stat(path) !== undefined) await files.remove(path);
+}
+
 /** The file of the request rows of a context size. */
 export function detailsName(contextSizeTokens: number, timestamp: string): string {
   return `detailed_results_${contextSizeTokens}_${timestamp}.csv`;
