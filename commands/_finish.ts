@@ -142,11 +142,23 @@ export async function writePages(host: Host, dir: string): Promise<string> {
   return `${dir.replace(/\/+$/, "")}/${first}`;
 }
 
+/**
+ * One press of Ctrl-C may come as several signals: `deno task`, `npx` and shells pass on what the
+ * terminal has sent to the whole group already. Nobody presses twice so fast.
+ */
+const ONE_PRESS_MS = 300;
+
 /** The first signal drains, the second aborts. Call `release` when the run is over. */
-export function runSignals(host: Host): Signals & { release: () => void } {
+export function runSignals(
+  host: Pick<Host, "clock" | "onInterrupt" | "stderr">,
+): Signals & { release: () => void } {
   const drain = new AbortController();
   const abort = new AbortController();
+  let lastAtMs = -Infinity;
   const release = host.onInterrupt(() => {
+    const nowMs = host.clock.nowMs();
+    if (nowMs - lastAtMs < ONE_PRESS_MS) return;
+    lastAtMs = nowMs;
     if (drain.signal.aborted) abort.abort();
     else {
       host.stderr.write("\ninterrupted: waiting for the requests in flight; again to give up\n");

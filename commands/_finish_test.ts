@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { KvmarkError } from "../lib/errors.ts";
 import { DEFAULT_ERROR_HANDLING } from "../lib/experiments/error_handling.ts";
 import { denoHost } from "../lib/host.ts";
-import { finish, type FinishOptions } from "./_finish.ts";
+import { finish, type FinishOptions, runSignals } from "./_finish.ts";
 
 function optionsOf(table: string): FinishOptions {
   return {
@@ -51,4 +51,32 @@ Deno.test("finish() of a run that failed adds the kinds of failures up", async (
     finish({ ...denoHost(import.meta.url), stdout }, result, optionsOf("")),
     { message: "No request succeeded (timeout:2 http_status:5 tls)", kind: "failed" },
   );
+});
+
+/** What a run has been told after signals at these instants: `drain`, `abort`, or nothing. */
+function toldAfter(...signalsAtMs: number[]): string {
+  let nowMs = 0;
+  let interrupt = () => {};
+  const { clock, stderr } = denoHost(import.meta.url);
+  const signals = runSignals({
+    clock: { ...clock, nowMs: () => nowMs },
+    stderr: { ...stderr, write: () => {} },
+    onInterrupt(handler) {
+      interrupt = () => handler("SIGINT");
+      return () => {};
+    },
+  });
+  for (nowMs of signalsAtMs) interrupt();
+  return signals.abort.aborted ? "abort" : signals.drain.aborted ? "drain" : "nothing";
+}
+
+Deno.test("runSignals() takes signals that come together for one press, and a second press for two", () => {
+  assert.equal(toldAfter(), "nothing");
+  assert.equal(toldAfter(0), "drain");
+  // The terminal and `deno task` both send it.
+  assert.equal(toldAfter(1000, 1004), "drain");
+  assert.equal(toldAfter(1000, 1004, 1600), "abort");
+  assert.equal(toldAfter(1000, 1400), "abort");
+  // A stream of signals does not put the second press off for ever.
+  assert.equal(toldAfter(1000, 1200, 1400), "abort");
 });

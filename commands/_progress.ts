@@ -32,7 +32,9 @@ export function progressListener(host: Host, options: ProgressOptions): RunListe
 class Progress implements RunListener, Disposable {
   readonly #host: Host;
   readonly #options: ProgressOptions;
-  readonly #startAtMs: number;
+  /** When the first cell of this attempt started, and how many have started since. */
+  #firstCellAtMs: number | undefined;
+  #cellsStarted = 0;
   #cell: CellPosition | undefined;
   #bar: SingleBar | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -41,7 +43,6 @@ class Progress implements RunListener, Disposable {
   constructor(host: Host, options: ProgressOptions) {
     this.#host = host;
     this.#options = options;
-    this.#startAtMs = host.clock.nowMs();
   }
 
   note(text: string): void {
@@ -54,6 +55,8 @@ class Progress implements RunListener, Disposable {
 
   cellStarted(position: CellPosition): void {
     this.#cell = position;
+    this.#firstCellAtMs ??= this.#host.clock.nowMs();
+    this.#cellsStarted++;
     if (!this.#options.quiet) {
       this.#line(`cell ${position.index} of ${position.count}: ${position.title}${this.#eta()}`);
     }
@@ -108,12 +111,12 @@ class Progress implements RunListener, Disposable {
     this.#end();
   }
 
-  /** A rough guess from the cells so far. */
+  /** A rough guess from the cells of this attempt so far. */
   #eta(): string {
-    const { index, count } = this.#cell!;
-    if (index < 2) return "";
-    const elapsedMs = this.#host.clock.nowMs() - this.#startAtMs;
-    return ` (about ${formatMs(elapsedMs / (index - 1) * (count - index + 1))} to go)`;
+    const done = this.#cellsStarted - 1;
+    if (done === 0) return "";
+    const elapsedMs = this.#host.clock.nowMs() - this.#firstCellAtMs!;
+    return ` (about ${formatMs(elapsedMs / done * this.#cell!.remaining)} to go)`;
   }
 
   #line(text: string): void {

@@ -16,6 +16,8 @@ export interface CellPosition {
   /** From 1. */
   readonly index: number;
   readonly count: number;
+  /** Cells that are not finished, this one included; a resume skips the others. */
+  readonly remaining: number;
   /** For people: `8,000 tokens at 50 %`. */
   readonly title: string;
 }

@@ -26,6 +26,31 @@ export function capacityTokensOf({ tiers }: Pick<ServerFacts, "tiers">): number 
   return Number.isNaN(sum) ? undefined : sum;
 }
 
+/** All tiers of all servers of a run, in tokens: room for prompts that were sent once. Absent unless every one states its size. */
+export function totalCapacityTokens(
+  facts: readonly Pick<ServerFacts, "tiers">[],
+): number | undefined {
+  const sum = facts.reduce((tokens, one) => tokens + (capacityTokensOf(one) ?? NaN), 0);
+  return Number.isNaN(sum) ? undefined : sum;
+}
+
+/**
+ * The largest working set that the servers of a run hold, in tokens; absent unless every one states
+ * its size. A prompt that is pinned has a place at one of them; in turn it comes to all of them, so
+ * that the smallest decides.
+ */
+export function workingSetCapacityTokens(
+  facts: readonly Pick<ServerFacts, "tiers">[],
+  selection: "round-robin" | "pinned",
+): number | undefined {
+  if (selection === "pinned") return totalCapacityTokens(facts);
+  const least = facts.reduce(
+    (least, one) => Math.min(least, capacityTokensOf(one) ?? NaN),
+    Infinity,
+  );
+  return Number.isNaN(least) ? undefined : least;
+}
+
 /** Follows the periods of a run. */
 export class SentRequests {
   readonly #models: ReadonlyMap<string, CacheModel> | undefined;

@@ -119,7 +119,8 @@ async function runSizes(context: CellContext, config: SinglePromptConfig): Promi
   for (const [index, size] of sizes.entries()) {
     if (runDir.isFinished(`${size}`) || !sizes.includes(size)) continue;
     const title = `${formatCount(size)} tokens`;
-    listener.cellStarted?.({ cellId: `${size}`, title, index: index + 1, count });
+    const remaining = sizes.slice(index).filter((one) => !runDir.isFinished(`${one}`)).length;
+    listener.cellStarted?.({ cellId: `${size}`, title, index: index + 1, count, remaining });
     const run = new SizeRun(context, config, size);
     if (await run.toEnd()) return { interrupted: true };
     const shorter = limit.learn(size, run.failures, sizes);

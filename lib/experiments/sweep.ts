@@ -106,6 +106,7 @@ export async function runSweep(
       title: cell.title,
       index: index + 1,
       count: cells.length,
+      remaining: cells.slice(index).filter((one) => !runDir.isFinished(one.cellId)).length,
     };
     listener.cellStarted?.(position);
     await watch.ready();
