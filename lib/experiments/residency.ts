@@ -6,7 +6,7 @@
 
 import { formatCount, formatPercent } from "../units.ts";
 import type { CellContext } from "./cell.ts";
-import { capacityTokensOf } from "./sent_requests.ts";
+import { totalCapacityTokens } from "./sent_requests.ts";
 
 /** What is known after a warm-up. */
 export interface Residency {
@@ -27,9 +27,8 @@ export function residencyAfter(
       shareOf(tokens, workingSetTokens);
     return { tokens, ...(tokens < workingSetTokens ? { note } : {}) };
   }
-  const capacities = session.facts.map(capacityTokensOf);
-  const capacity = capacities.reduce<number>((sum, one) => sum + (one ?? NaN), 0);
-  return capacity < workingSetTokens
+  const capacity = totalCapacityTokens(session.facts);
+  return capacity !== undefined && capacity < workingSetTokens
     ? {
       note: `the server states room for ${formatCount(capacity)} tokens, ` +
         shareOf(capacity, workingSetTokens),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { CellContext } from "./cell.ts";
 import { residencyAfter } from "./residency.ts";
+import { workingSetCapacityTokens } from "./sent_requests.ts";
 
 function after(resident: number | undefined, capacity: number | undefined, workingSet: number) {
   const tiers = [{ name: "HBM", evidence: "", ...(capacity && { capacityTokens: capacity }) }];
@@ -22,4 +23,24 @@ Deno.test("residencyAfter() goes by the gauges, else by stated sizes, else says 
   });
   assert.deepEqual(after(undefined, 50_000, 40_000), {});
   assert.deepEqual(after(undefined, undefined, 40_000), {});
+});
+
+Deno.test("workingSetCapacityTokens() is the sum of pinned endpoints, and the least of those in turn", () => {
+  const server = (...tiers: (number | undefined)[]) => ({
+    tiers: tiers.map((capacityTokens) => ({
+      ...{ name: "HBM", evidence: "" } as const,
+      ...(capacityTokens === undefined ? {} : { capacityTokens }),
+    })),
+  });
+  const two = [server(50_000, 10_000), server(40_000)];
+  assert.equal(workingSetCapacityTokens(two, "pinned"), 100_000);
+  assert.equal(workingSetCapacityTokens(two, "round-robin"), 40_000);
+  for (const selection of ["pinned", "round-robin"] as const) {
+    assert.equal(workingSetCapacityTokens([server(50_000)], selection), 50_000);
+    assert.equal(
+      workingSetCapacityTokens([server(50_000), server(undefined)], selection),
+      undefined,
+    );
+    assert.equal(workingSetCapacityTokens([server(1), {}], selection), undefined);
+  }
 });

@@ -7,11 +7,10 @@
 import { isAnswered } from "../metrics/durations.ts";
 import type { CellSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
-import type { ServerFacts } from "../server/facts.ts";
 import { type HitEvidence, type HitVerdict, judgeHitRate } from "../server/verdict.ts";
 import { type Alternated, alternatedOf } from "./alternation.ts";
 import type { CellContext, CellPlan } from "./cell.ts";
-import { capacityTokensOf } from "./sent_requests.ts";
+import { workingSetCapacityTokens } from "./sent_requests.ts";
 
 /** Settings of the run that a verdict depends on. */
 export interface VerdictSettings {
@@ -49,7 +48,6 @@ export function judgeCell(
   settings: VerdictSettings,
 ): CellVerdict {
   const { session, sent } = context;
-  const facts = session.facts[0]!;
   const { plan: prompt } = plan.shape;
   const alternated = alternatedOf(outcomes);
   // Counters and model are of all requests, and half of these were told otherwise.
@@ -61,7 +59,7 @@ export function judgeCell(
     reportedPercent: summary?.observedHitRatePercent,
   };
   const verdict = judgeHitRate({
-    ...factsEvidence(facts),
+    ...factsEvidence(session),
     ...counters,
     ...timeEvidence(context, plan, { outcomes, ...(summary === undefined ? {} : { summary }) }),
     ...settings,
@@ -94,11 +92,11 @@ export function judgeRequest(
   record: RequestRecord,
   batch: PeriodOutcome,
 ): HitVerdict {
-  const { session: { facts: [facts], overhead } } = context;
+  const { session } = context;
   const promptTokens = record.usage?.promptTokens ?? record.plan.promptTokens;
   const cached = record.usage?.cachedTokens;
   return judgeHitRate({
-    ...factsEvidence(facts!),
+    ...factsEvidence(session),
     ...counterEvidence(context, [batch]),
     nominalPercent: record.labels.hitRatePercent,
     achievablePercent: 100 * record.plan.achievableTokens / promptTokens,
@@ -106,13 +104,14 @@ export function judgeRequest(
     requests: 1,
     promptTokens,
     chunkTokens: 1,
-    overheadBeforeTokens: overhead.beforeTokens,
+    overheadBeforeTokens: session.overhead.beforeTokens,
   });
 }
 
-function factsEvidence(facts: ServerFacts) {
+function factsEvidence({ facts: all, config }: VerdictContext["session"]) {
+  const facts = all[0]!;
   const { prefixCaching, cachedTokens } = facts.capabilities;
-  const capacityTokens = capacityTokensOf(facts);
+  const capacityTokens = workingSetCapacityTokens(all, config.endpointSelection);
   return {
     engine: facts.engine,
     ...(facts.engineVersion === undefined ? {} : { engineVersion: facts.engineVersion }),

@@ -44,12 +44,12 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
   return {
     verdict,
     badge: {
-      confirmed: "hit rates confirmed",
+      confirmed: confirmedText(verdicts),
       differs: "hit rates differ",
       unchecked: "hit rates cannot be checked",
       none: "no finished cell",
     }[verdict],
-    headline: headline(run, verdict, gains),
+    headline: headline(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
     evidence: [...tierMapFinding(run), ...evidence(run, verdicts)],
     gains,
     limits: [...limitsOf(run.summary), ...ceilingOf(run)],
@@ -138,7 +138,21 @@ export function isOutgrown(run: Pick<RunData, "kind">, row: SummaryRow): boolean
     row.hit_rate_cause_code === "eviction";
 }
 
-function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): string {
+/** What is said of a run without an unexplained cell: that a cell outgrew the cache is no hit. */
+function confirmedText(verdicts: readonly CellVerdict[]): string {
+  const outgrown = verdicts.filter((one) => one.verdict === "outgrown").length;
+  if (outgrown === 0) return "hit rates confirmed";
+  const cells = `${outgrown} of ${verdicts.length} cells outgrow the cache`;
+  return outgrown === verdicts.length ? cells : `${cells}, the others are confirmed`;
+}
+
+/** The verdict, with what a good one is called. */
+interface Proof {
+  readonly verdict: Verdict;
+  readonly confirmed: string;
+}
+
+function headline(run: RunData, { verdict, confirmed }: Proof, gains: readonly Gain[]): string {
   if (run.sustained.length > 0 && run.summary.length === 0) {
     return "Periods of the Python suite, without a summary and without proof of the hit rates";
   }
@@ -151,7 +165,7 @@ function headline(run: RunData, verdict: Verdict, gains: readonly Gain[]): strin
     return singlePoint(run);
   }
   return best.along === "working-set"
-    ? setHeadline(verdict, worst)
+    ? setHeadline({ verdict, confirmed }, worst)
     : rateHeadline(verdict, best) + (best.caution === undefined ? "" : ` (${best.caution})`);
 }
 
@@ -181,7 +195,7 @@ function rateHeadline(verdict: Verdict, best: Gain): string {
   return flat ? `The cache is used but brings no gain: ${much}` : `Caching works: ${much}`;
 }
 
-function setHeadline(verdict: Verdict, gain: Gain): string {
+function setHeadline({ verdict, confirmed }: Proof, gain: Gain): string {
   const ratio = gain.ratio ?? NaN;
   const verb = ratio > 1 / UNCHANGED && ratio < UNCHANGED
     ? "stays about the same"
@@ -189,7 +203,7 @@ function setHeadline(verdict: Verdict, gain: Gain): string {
     ? "falls"
     : "rises";
   const proof = {
-    confirmed: "hit rates confirmed",
+    confirmed,
     differs: "not the intended hit rates",
     unchecked: "hit rates not proven",
     none: "no finished cell",

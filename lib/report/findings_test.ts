@@ -97,6 +97,10 @@ Deno.test("findingsOf() takes a working set that outgrows the cache for the find
     })));
   const found = outgrown("eviction");
   assert.equal(found.verdict, "confirmed");
+  // The badge and the headline do not call a row confirmed that says `differs`.
+  const said = /\d+ of \d+ cells outgrow the cache, the others are confirmed$/;
+  assert.match(found.badge, said);
+  assert.match(found.headline, said);
   assert.match(
     found.evidence.join("\n"),
     /cells outgrow the cache, from this one on: .*too large\)/,

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { formatCount, formatMs, formatShort } from "../units.ts";
+import { formatBytes, formatCount, formatMs, formatShort } from "../units.ts";
 import type { DoctorReport } from "./doctor.ts";
-import { type CapabilityName, ENGINE_TITLES } from "./facts.ts";
+import { type CapabilityName, ENGINE_TITLES, type ServerFacts, type ServerTier } from "./facts.ts";
 
 const TITLES: Readonly<Record<CapabilityName, string>> = {
   completions: "completions route",
@@ -57,11 +57,11 @@ function serverLines({ facts, roundTrip, clockOffset, overhead, client }: Doctor
     ["endpoint", facts.baseUrl],
     ["model", `${facts.model} on /v1/${facts.api === "chat" ? "chat/completions" : facts.api}`],
     ["context limit", stated(facts.maxContextTokens, evidence["maxContextTokens"])],
-    ["HBM capacity", stated(facts.hbmTokens, evidence["hbmTokens"])],
+    ["HBM capacity", hbmText(facts)],
     ["round trip", `${formatMs(roundTrip.medianMs)} (least ${formatMs(roundTrip.minMs)})`],
   ];
-  for (const { name, capacityTokens, evidence } of facts.tiers ?? []) {
-    if (name !== "HBM") lines.push([`${name} capacity`, stated(capacityTokens, evidence)]);
+  for (const tier of facts.tiers ?? []) {
+    if (tier.name !== "HBM") lines.push([`${tier.name} capacity`, capacityText(tier)]);
   }
   if (clockOffset !== undefined) {
     const { offsetMs, uncertaintyMs } = clockOffset;
@@ -85,6 +85,21 @@ function overheadText({ beforeTokens, afterTokens, evidence }: DoctorReport["ove
 function stated(tokens: number | undefined, evidence: string | undefined): string {
   if (tokens === undefined) return "not stated";
   return `${formatCount(tokens)} tokens${evidence === undefined ? "" : ` (${evidence})`}`;
+}
+
+function hbmText({ hbmTokens, tiers, evidence }: ServerFacts): string {
+  const tier = tiers?.find(({ name }) => name === "HBM");
+  return hbmTokens === undefined && tier !== undefined
+    ? capacityText(tier)
+    : stated(hbmTokens, evidence["hbmTokens"]);
+}
+
+/** In tokens; in bytes where the server states only these. */
+function capacityText({ capacityTokens, capacityBytes, evidence }: ServerTier): string {
+  if (capacityTokens !== undefined || capacityBytes === undefined) {
+    return stated(capacityTokens, evidence);
+  }
+  return `${formatBytes(capacityBytes)} (${evidence})`;
 }
 
 function cacheLines({ caching, block, facts }: DoctorReport): Line[] {

@@ -334,7 +334,7 @@ function refusalHint(access: ServerAccess, reply: ServerReply): string {
   }
   if (status >= 300 && status < 400) {
     const location = reply.headers.get("location");
-    return location === null
+    return location === null || !URL.canParse(location, reply.url)
       ? "the server redirects: give its final address as --api-endpoint"
       : `the server redirects to ${
         redact(access, printableUrl(new URL(location, reply.url).href))

@@ -5,6 +5,7 @@ import {
   connectionError,
   excerpt,
   printableUrl,
+  refusal,
   send,
   type ServerAccess,
 } from "./http.ts";
@@ -131,5 +132,19 @@ Deno.test("asCount() takes counts and refuses everything else", () => {
   assert.deepEqual(["16", 16, 0, 1.5].map(asCount), [16, 16, 0, 1.5]);
   for (const odd of [-1, NaN, Infinity, "", " ", "x", null, undefined, [], {}, true]) {
     assert.equal(asCount(odd), undefined);
+  }
+});
+
+Deno.test("refusal() of a redirect names the new address, and survives one that is no address", async () => {
+  const hint = async (location: string) => {
+    const redirect = () =>
+      Promise.resolve(new Response(null, { status: 307, headers: { location } }));
+    const server = access(redirect);
+    return refusal(server, await send(server, { path: "/v1/models" }), "the list").hint ?? "";
+  };
+  assert.match(await hint("https://other/v1/models"), /redirects to https:\/\/other\/v1\/models/);
+  assert.match(await hint("/there"), /redirects to http:\/\/server:8000\/there/);
+  for (const location of ["http://", "//[", "http://h:99999/"]) {
+    assert.match(await hint(location), /redirects: give its final address/, location);
   }
 });
