@@ -28,13 +28,12 @@ import { resumeNotes, startedAnew } from "./resume_notes.ts";
 import { runCommandScript } from "./run_command.ts";
 import {
   checkHeaders,
+  clearUnmeasured,
   detailsName,
   freeTimestamp,
-  isResultFile,
-  isUnmeasured,
-  removeIfThere,
   storedProgress,
   tableHeaders,
+  tablesOf,
 } from "./run_files.ts";
 import {
   type Column,
@@ -312,16 +311,11 @@ class OpenRunDir implements RunDir {
       { experiment: stored.experiment, ...stored.identity },
       { experiment, ...identity },
     );
-    const names = (await files.list(this.dir)).filter((name) =>
-      isResultFile(name) && name.endsWith(`_${timestamp}.csv`)
-    );
+    const names = tablesOf(await files.list(this.dir), timestamp);
     if (changes.length > 0) {
-      if (!await isUnmeasured(files, this.dir, stored, names)) {
-        throw otherSettings(this.dir, changes);
-      }
+      const cleared = await clearUnmeasured(files, this.dir, stored, names);
+      if (!cleared) throw otherSettings(this.dir, changes);
       const { notes } = await this.#start(identity);
-      const left = [...names, `run_command_${timestamp}.sh`];
-      for (const name of left) await removeIfThere(files, `${this.dir}/${name}`);
       return { resumed: false, notes: [...notes, startedAnew(timestamp, changes)] };
     }
     await checkHeaders(files, this.dir, names, stored);

@@ -241,12 +241,13 @@ Deno.test("begin() takes the corrected command where the first one measured noth
   }
   const run = await open(disk);
   const { resumed, notes } = await run.begin(corrected);
-  assert.deepEqual([resumed, run.timestamp, run.attempt], [false, "20260102_030406", 1]);
+  assert.deepEqual([resumed, run.timestamp, run.attempt], [false, STAMP, 1]);
   assert.match(
     notes.join("\n"),
     /measured nothing.*api_endpoint was http:\/\/h:60000, now http:\/\/h:8000/,
   );
-  assert.ok(disk.names().every((name) => !name.includes(STAMP)), disk.names().join(" "));
+  const tables = [`phase_metadata_${STAMP}.csv`, `summary_${STAMP}.csv`];
+  assert.deepEqual(disk.names().filter((name) => name.includes(STAMP)), tables);
   await run.appendPhase({ context_size: 100, phase_id: "WARMUP" });
   await run.close();
   // From the first row on the settings are those of the run.

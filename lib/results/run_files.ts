@@ -57,13 +57,19 @@ export async function storedProgress(
   return forceRestart ? undefined : stored;
 }
 
+/** The tables of a run among the names in its folder. */
+export function tablesOf(names: readonly string[], timestamp: string): string[] {
+  return names.filter((name) => isResultFile(name) && name.endsWith(`_${timestamp}.csv`));
+}
+
 /**
- * True for a run that has no row at all, of an unfinished cell neither: its server was not reached,
- * or it was stopped before the first answer.
+ * Removes the files of a run that has no row at all, of an unfinished cell neither: its server was
+ * not reached, or it was stopped before the first answer.
  *
  * @param names The run's tables.
+ * @returns False, with all files in place, if the run has rows.
  */
-export async function isUnmeasured(
+export async function clearUnmeasured(
   files: Files,
   dir: string,
   stored: Progress,
@@ -77,12 +83,10 @@ export async function isUnmeasured(
     const end = bytes.indexOf(0x0a);
     if (end >= 0 && end < bytes.length - 1) return false;
   }
+  for (const name of [...names, `run_command_${stored.timestamp}.sh`]) {
+    if (await files.stat(`${dir}/${name}`) !== undefined) await files.remove(`${dir}/${name}`);
+  }
   return true;
-}
-
-/** Removes a file, if there is one. */
-export async function removeIfThere(files: Files, path: string): Promise<void> {
-  if (await files.stat(path) !== undefined) await files.remove(path);
 }
 
 /** The file of the request rows of a context size. */
