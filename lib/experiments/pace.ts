@@ -9,7 +9,7 @@ import type { Clock, Host } from "../host.ts";
 import { promptCount } from "../prompt/working_set.ts";
 import type { PeriodOutcome } from "../record.ts";
 import type { ShardFacts } from "../results/schema.ts";
-import type { ClockOffset } from "../server/clock_offset.ts";
+import { type ClockOffset, clockText } from "../server/clock_offset.ts";
 import { formatMs } from "../units.ts";
 import type { LoadConfig } from "./config.ts";
 import type { RunListener } from "./listener.ts";
@@ -241,10 +241,7 @@ export function shardFacts(config: ShardConfig, offset: ClockOffset | undefined)
 /** The server's clock against this one, for people. */
 export function clockNote(offset: ClockOffset | undefined): string {
   if (offset === undefined) return "clock: the server does not tell its time";
-  const { offsetMs, plusMinusMs } = offset;
-  const which = offsetMs < 0 ? "behind" : "ahead of";
-  return `clock: the server's is ${formatMs(Math.abs(offsetMs))} ${which} this machine's, ` +
-    `± ${formatMs(plusMinusMs)}`;
+  return `clock: ${clockText(offset, formatMs)}`;
 }
 
 function iso(wallMs: number): string {

@@ -7,6 +7,7 @@
 import type { Clock } from "../host.ts";
 import type { ApiKind } from "../record.ts";
 import { type BlockExperiment, findBlockTokens } from "./block_size.ts";
+import { type ClockOffset, measureClockOffset } from "./clock_offset.ts";
 import { CAPABILITIES, type CapabilityName, type ServerFacts } from "./facts.ts";
 import { send, type ServerAccess } from "./http.ts";
 import { infer } from "./infer.ts";
@@ -19,14 +20,6 @@ export interface RoundTrip {
   readonly medianMs: number;
   readonly minMs: number;
   readonly samples: number;
-}
-
-/** Clock of the server against that of this host, as far as a Date header tells. */
-export interface ClockOffset {
-  /** Server minus this host. */
-  readonly offsetMs: number;
-  /** The header has whole seconds. */
-  readonly uncertaintyMs: number;
 }
 
 /** One prompt, cold, then again, then once more: medians over several prompts. */
@@ -93,7 +86,8 @@ export async function diagnose(
 ): Promise<DoctorReport> {
   const { nonce, clock } = options;
   const { api } = facts;
-  const { roundTrip, clockOffset } = await measureRoundTrip(access, clock);
+  const roundTrip = await measureRoundTrip(access);
+  const clockOffset = await measureClockOffset(access, clock);
   const overhead = await measureOverhead(access, facts, api, `${nonce}-overhead`);
   const room = Math.floor((facts.maxContextTokens ?? Infinity) / 2);
   const words = Math.min(options.words ?? 2000, room);
@@ -118,39 +112,18 @@ export async function diagnose(
 
 const ROUND_TRIPS = 7;
 
-async function measureRoundTrip(
-  access: ServerAccess,
-  clock: Clock,
-): Promise<{ roundTrip: RoundTrip; clockOffset?: ClockOffset }> {
+async function measureRoundTrip(access: ServerAccess): Promise<RoundTrip> {
   const elapsed: number[] = [];
-  let clockOffset: ClockOffset | undefined;
   for (let i = 0; i <= ROUND_TRIPS; i++) {
-    const sentWallMs = clock.wallMs();
-    const { elapsedMs, headers } = await send(access, { path: "/v1/models" });
+    const { elapsedMs } = await send(access, { path: "/v1/models" });
     // The first one may open the connection.
     if (i > 0) elapsed.push(elapsedMs);
-    clockOffset = offsetFrom(headers.get("date"), sentWallMs, elapsedMs);
   }
   elapsed.sort((a, b) => a - b);
-  const roundTrip = {
+  return {
     medianMs: median(elapsed) ?? NaN,
     minMs: elapsed[0] ?? NaN,
     samples: elapsed.length,
-  };
-  return clockOffset === undefined ? { roundTrip } : { roundTrip, clockOffset };
-}
-
-/** The header was made between sending and receiving, and names the second that had begun. */
-export function offsetFrom(
-  date: string | null,
-  sentWallMs: number,
-  elapsedMs: number,
-): ClockOffset | undefined {
-  const second = date === null ? NaN : Date.parse(date);
-  if (Number.isNaN(second)) return undefined;
-  return {
-    offsetMs: second + 500 - (sentWallMs + elapsedMs / 2),
-    uncertaintyMs: 500 + elapsedMs / 2,
   };
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cachingVerdict, offsetFrom } from "./doctor.ts";
+import { cachingVerdict } from "./doctor.ts";
 import { CAPABILITIES, type Capability, type CapabilityName, no, unknown, yes } from "./facts.ts";
 
 function factsWith(prefixCaching: Capability) {
@@ -39,22 +39,4 @@ Deno.test("cachingVerdict() goes by times only where they are clear and there ar
   for (const [given, works] of cases) {
     assert.equal(cachingVerdict(blind, given).works, works, JSON.stringify(given));
   }
-});
-
-Deno.test("offsetFrom() holds the truth within its uncertainty, whatever the delay", () => {
-  const serverAheadMs = 4321;
-  for (
-    const [sentMs, delayThereMs, delayBackMs] of [[1000, 5, 5], [1999, 400, 3], [1500, 0, 900]]
-  ) {
-    const stampedMs = sentMs! + delayThereMs! + serverAheadMs;
-    const date = new Date(Math.floor(stampedMs / 1000) * 1000).toUTCString();
-    const found = offsetFrom(date, sentMs!, delayThereMs! + delayBackMs!);
-    assert.ok(found);
-    assert.ok(Math.abs(found.offsetMs - serverAheadMs) <= found.uncertaintyMs);
-  }
-});
-
-Deno.test("offsetFrom() says nothing without a readable header", () => {
-  assert.equal(offsetFrom(null, 0, 1), undefined);
-  assert.equal(offsetFrom("yesterday", 0, 1), undefined);
 });

@@ -5,6 +5,7 @@
  */
 
 import { formatBytes, formatCount, formatMs, formatShort } from "../units.ts";
+import { clockText } from "./clock_offset.ts";
 import type { DoctorReport } from "./doctor.ts";
 import { type CapabilityName, ENGINE_TITLES, type ServerFacts, type ServerTier } from "./facts.ts";
 
@@ -63,12 +64,7 @@ function serverLines({ facts, roundTrip, clockOffset, overhead, client }: Doctor
   for (const tier of facts.tiers ?? []) {
     if (tier.name !== "HBM") lines.push([`${tier.name} capacity`, capacityText(tier)]);
   }
-  if (clockOffset !== undefined) {
-    const { offsetMs, uncertaintyMs } = clockOffset;
-    const agrees = Math.abs(offsetMs) <= uncertaintyMs;
-    const range = `± ${formatMs(uncertaintyMs)}`;
-    lines.push(["clock", agrees ? `agrees (${range})` : `off by ${formatMs(offsetMs)} (${range})`]);
-  }
+  if (clockOffset !== undefined) lines.push(["clock", clockText(clockOffset, formatMs)]);
   lines.push(["around a prompt", overheadText(overhead)]);
   if (client !== undefined) {
     const { streams, tokensPerSec } = client;

@@ -197,7 +197,7 @@ Deno.test("probeServer() knows llama.cpp: token blocks, any model name, slots", 
   assert.deepEqual(states(facts, "minTokens", "ignoreEos", "reset", "tokenize", "cacheSalt"), {
     minTokens: "no",
     ignoreEos: "yes",
-    reset: "unknown",
+    reset: "no",
     tokenize: "yes",
     cacheSalt: "no",
   });
@@ -205,6 +205,21 @@ Deno.test("probeServer() knows llama.cpp: token blocks, any model name, slots", 
   assert.equal(facts.capabilities.recompute.state, "yes");
   const { facts: deaf } = await probe({ ...LLAMACPP, cachePrompt: false });
   assert.equal(deaf.capabilities.recompute.state, "no", "cache_prompt: false was ignored");
+});
+
+Deno.test("probeServer() asks llama.cpp for an action that there is not: 400 where slots can be erased, else 501", async () => {
+  for (const [status, state] of [[400, "yes"], [501, "no"], [500, "unknown"]] as const) {
+    const posts = {
+      ...LLAMACPP.posts,
+      "/slots/0": () => Response.json({ error: { code: status } }, { status }),
+    };
+    const { facts } = await probe({ ...LLAMACPP, posts });
+    const { reset } = facts.capabilities;
+    assert.equal(reset.state, state, reset.evidence);
+    assert.match(reset.evidence, new RegExp(`answers ${status}`));
+    if (state === "no") assert.match(reset.enable ?? "", /--slot-save-path/);
+    if (state === "yes") assert.equal(reset.enable, undefined, "it is not asked for again");
+  }
 });
 
 Deno.test("probeServer() knows TGI and what it cannot do", async () => {

@@ -76,12 +76,23 @@ async function probeSglangReset(access: ServerAccess, nonce: string) {
   return { reset, resetExternal: no(seen.join("; ")) };
 }
 
+/**
+ * An action that does not exist is refused before anything is done: with 400 where slots may be
+ * erased, with 501 where `--slot-save-path` is missing.
+ */
 async function probeLlamaReset(access: ServerAccess) {
-  const reply = await trySend(access, { path: "/slots", timeoutMs: 5_000 });
+  const path = "/slots/0?action=kvmark-asks";
+  const reply = await trySend(access, { path, method: "POST", timeoutMs: 5_000 });
+  const slots = await trySend(access, { path: "/slots", timeoutMs: 5_000 });
+  const listed = slots?.status === 200 && Array.isArray(slots.json);
   const enable = "start llama-server with --slots and --slot-save-path DIR";
-  const reset = reply?.status === 200 && Array.isArray(reply.json)
-    ? unknown(`/slots lists ${reply.json.length} slots; erasing them may not be allowed`, enable)
-    : no(`/slots answers ${reply?.status ?? "nothing"}`, enable);
+  const evidence = `POST ${path} answers ${reply?.status ?? "nothing"}, ` +
+    (listed ? "and /slots lists the slots" : `/slots answers ${slots?.status ?? "nothing"}`);
+  const reset = reply?.status === 400 && listed
+    ? yes(evidence)
+    : reply?.status === 501 || reply?.status === 404 || !listed
+    ? no(evidence, enable)
+    : unknown(`${evidence}; erasing them may not be allowed`, enable);
   const resetExternal = no(
     "the host-memory prompt cache cannot be erased over HTTP",
     "start llama-server with --cache-ram 0 for a cold cache",

@@ -252,7 +252,8 @@ function sendMetrics({ response, inference }: Exchange): void {
 }
 
 function sendModels({ response, settings: { model, maxModelTokens } }: Exchange): void {
-  const created = Math.floor(performance.timeOrigin / 1000);
+  // Made anew for each answer, as vLLM does.
+  const created = Math.floor((performance.timeOrigin + performance.now()) / 1000);
   const card = { id: model, object: "model", created, owned_by: "kvmark-sim", root: model };
   const data = [{ ...card, parent: null, max_model_len: maxModelTokens }];
   sendJson(response, 200, JSON.stringify({ object: "list", data }));
