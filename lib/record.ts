@@ -44,6 +44,8 @@ export interface PromptPlan {
   readonly sharedTokens: number;
   /** Of the shared tokens, those that the server can reuse: whole blocks, last block recomputed. */
   readonly achievableTokens: number;
+  /** True where neither the words nor the template could be checked: `promptTokens` is a guess. */
+  readonly isEstimate?: boolean;
 }
 
 /** One request, complete: body encoded, target chosen. Built before it is due. */
@@ -102,6 +104,16 @@ export interface ReportedUsage {
   readonly cachedTokensByTier?: Readonly<Record<string, number>>;
 }
 
+/**
+ * A count of the server that cannot be true (`token_counts.ts`). It is left out of the usage, so
+ * that no figure rests on it.
+ */
+export interface CountBreach {
+  readonly count: "prompt" | "output" | "cached" | "tier";
+  /** As the server gave it. */
+  readonly reported: number;
+}
+
 /** What happened to one request. Durations are derived from its instants in `metrics/`. */
 export interface RequestRecord {
   readonly requestId: string;
@@ -128,6 +140,8 @@ export interface RequestRecord {
   readonly endAtMs: number;
   readonly status?: number;
   readonly usage?: ReportedUsage;
+  /** Counts that are not in `usage` because they cannot be true; absent if there is none. */
+  readonly countBreaches?: readonly CountBreach[];
   /** Generated tokens; `outputTokensSource` says who counted. */
   readonly outputTokens?: number;
   readonly outputTokensSource?: "usage" | "tokenizer" | "chunks";

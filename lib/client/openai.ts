@@ -9,6 +9,7 @@ import { KvmarkError } from "../errors.ts";
 import type { ApiKind, Failure, InferenceRequest, RequestRecord } from "../record.ts";
 import { type DecodedStream, decodeStream, firstReadTokens } from "./events.ts";
 import type { Exchange } from "./stream.ts";
+import { boundUsage, limitsOfPlan } from "../token_counts.ts";
 
 /** What one served model is asked, and how. Learned once per run by the probe. */
 export interface Target {
@@ -158,9 +159,11 @@ export function toRecord(
 ): RequestRecord {
   const answered = exchange.status === 200;
   const decoded = answered ? decodeStream(exchange, request.api) : undefined;
+  const limits = limitsOfPlan(request.plan, request.maxOutputTokens);
+  const { usage, breaches } = boundUsage(decoded?.usage, limits, decoded?.contentChunks ?? 0);
   const failure = decoded === undefined
     ? exchange.failure ?? { kind: "protocol", message: "no answer" } as const
-    : failureOf(exchange, decoded);
+    : failureOf(exchange, decoded, usage?.completionTokens);
   return {
     requestId: request.requestId,
     labels: request.labels,
@@ -178,22 +181,20 @@ export function toRecord(
     ...(exchange.headersAtMs === undefined ? {} : { headersAtMs: exchange.headersAtMs }),
     ...(exchange.readAtMs[0] === undefined ? {} : { firstByteAtMs: exchange.readAtMs[0] }),
     ...(exchange.status === undefined ? {} : { status: exchange.status }),
-    ...(decoded?.usage === undefined ? {} : { usage: decoded.usage }),
-    ...(decoded === undefined ? {} : outputOf(decoded)),
+    ...(usage === undefined ? {} : { usage }),
+    ...(breaches.length === 0 ? {} : { countBreaches: breaches }),
+    ...(decoded === undefined ? {} : outputOf(decoded, usage?.completionTokens)),
     ...(decoded?.finishReason === undefined ? {} : { finishReason: decoded.finishReason }),
     ...(failure === undefined ? {} : { failure }),
   };
 }
 
-/** Generated tokens: the server's count, or one for each chunk that carried content. */
+/** Generated tokens: the server's possible count, or one for each chunk that carried content. */
 function outputOf(
   decoded: DecodedStream,
+  reported: number | undefined,
 ): Pick<RequestRecord, "outputTokens" | "outputTokensSource" | "firstChunkTokens"> {
-  const { contentChunks, usage } = decoded;
-  // A count of 0 beside visible text is no count.
-  const reported = usage?.completionTokens === 0 && contentChunks > 0
-    ? undefined
-    : usage?.completionTokens;
+  const { contentChunks } = decoded;
   if (reported === undefined && contentChunks === 0) return {};
   const outputTokens = reported ?? contentChunks;
   const firstChunkTokens = firstReadTokens(decoded, outputTokens);
@@ -205,7 +206,11 @@ function outputOf(
 }
 
 /** What is wrong with an answer of status 200, the most telling fault first. */
-function failureOf(exchange: Exchange, decoded: DecodedStream): Failure | undefined {
+function failureOf(
+  exchange: Exchange,
+  decoded: DecodedStream,
+  counted: number | undefined,
+): Failure | undefined {
   const broken = exchange.failure;
   if (decoded.serverError !== undefined) {
     return { kind: "server_error", message: decoded.serverError, status: 200 };
@@ -222,7 +227,6 @@ function failureOf(exchange: Exchange, decoded: DecodedStream): Failure | undefi
     return protocol("the stream ended without a finish_reason or [DONE]");
   }
   if (decoded.contentChunks > 0) return undefined;
-  const counted = decoded.usage?.completionTokens;
   const note = counted === undefined ? "" : ` (the server counted ${counted} tokens)`;
   return { kind: "empty", message: `the stream ended without any text${note}`, status: 200 };
 }

@@ -55,7 +55,7 @@ export function finishReasonIn(payload: Record<string, unknown>): string | undef
 }
 
 /**
- * The token counts in a payload: OpenAI's `usage`; without it llama.cpp's `timings`; the tiers of
+ * The token counts in a payload, as they stand there: OpenAI's `usage`; without it llama.cpp's `timings`; the tiers of
  * the cached tokens from SGLang's `sglext` or the simulator's `cached_tokens_by_tier`.
  */
 export function usageIn(payload: Record<string, unknown>): ReportedUsage | undefined {
@@ -104,6 +104,7 @@ function sum(a: unknown, b: unknown): number | undefined {
   return left === undefined || right === undefined ? undefined : left + right;
 }
 
+/** Any number, also an impossible one: `boundUsage` names these, and leaves them out. */
 function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+  return typeof value === "number" ? value : undefined;
 }

@@ -12,6 +12,7 @@ import { type PeriodSummary, summariseCell, summarisePeriod } from "../metrics/s
 import type { PeriodOutcome } from "../record.ts";
 import { latestByCell } from "../results/cells.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
+import { alternatedOf } from "./alternation.ts";
 import { recordOf } from "./merge_records.ts";
 import { cellIdOf, type ShardRun } from "./merge_shards.ts";
 import { WHOLE_SHARE } from "./pace.ts";
@@ -297,6 +298,7 @@ function mergedRow(
       ttftMetric: judgement.ttftMetric,
       ...optional("ttftLimitMs", maxTtftMs),
       verdict: verdictOf(rows),
+      ...optional("alternated", alternatedOf(outcomes)?.ttft),
       pool: {
         prompts: first?.working_set_prompts ?? 0,
         ...optional("effectiveTokens", first?.effective_working_set_size),
@@ -313,7 +315,11 @@ function verdictOf(rows: readonly SummaryRow[]): HitRateVerdict {
   const open = rows.find((row) => row.hit_rate_verdict !== "confirmed");
   const row = differing ?? open ?? rows[0];
   const verdict = (row?.hit_rate_verdict ?? "unchecked") as HitRateVerdict["verdict"];
-  return { verdict, ...optional("cause", row?.hit_rate_cause) };
+  return {
+    verdict,
+    ...optional("cause", row?.hit_rate_cause),
+    ...optional("causeCode", row?.hit_rate_cause_code),
+  };
 }
 
 /** The n-th warm-up of all shards is one: from the first start to the last end. */

@@ -8,6 +8,7 @@
 import { optional } from "../metrics/spread.ts";
 import type { FailureKind, RequestRecord } from "../record.ts";
 import type { DetailRow } from "../results/schema.ts";
+import { breachesIn } from "../token_counts.ts";
 
 /**
  * The record that a row was made of, as far as the row tells. Only the reads between the first and
@@ -32,6 +33,7 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
       concurrency: row.concurrency_level ?? 0,
       ...optional("workingSetTokens", row.working_set_size),
       ...optional("promptIndex", row.prompt_index),
+      ...(row.recompute === "yes" ? { recompute: true } : {}),
     },
     plan: {
       promptTokens: (row.cached_tokens ?? 0) + (row.unique_tokens ?? 0),
@@ -40,7 +42,7 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
     },
     api: "completions",
     url: row.endpoint ?? "",
-    maxOutputTokens: 0,
+    maxOutputTokens: row.asked_output_tokens ?? 0,
     worker: row.worker ?? 0,
     dueAtMs: sentAtMs - (row.due_to_sent_ms ?? 0),
     sentAtMs,
@@ -53,6 +55,8 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
       ...optional("promptTokens", row.reported_prompt_tokens),
       ...optional("cachedTokens", row.reported_cached_tokens),
     },
+    ...optional("countBreaches", breachesIn(row.count_breach)),
+    ...optional("finishReason", row.finish_reason),
     ...optional("outputTokens", row.output_tokens),
     ...optional("outputTokensSource", sourceOf(row.output_tokens_source)),
     ...optional("firstChunkTokens", firstChunkTokens(row)),

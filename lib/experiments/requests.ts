@@ -39,6 +39,7 @@ export interface RequestMaker {
 /** A maker for one run. */
 export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
   let count = 0;
+  const estimate = isEstimate(session) ? { isEstimate: true } : {};
   const make = (
     segments: readonly Segment[],
     plan: PromptPlan,
@@ -57,7 +58,11 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
     return {
       requestId: `${seeds.idPrefix}${labels.periodId}_r${number}`,
       labels,
-      plan: recompute?.skips === "everything" ? { ...plan, achievableTokens: 0 } : plan,
+      plan: {
+        ...plan,
+        ...estimate,
+        ...(recompute?.skips === "everything" ? { achievableTokens: 0 } : {}),
+      },
       api: target.api,
       url: routeUrl(target),
       body: encodeBody(asked, promptOf(session, segments), maxOutputTokens),
@@ -86,6 +91,12 @@ export function requestMaker(session: Session, seeds: TextSeeds): RequestMaker {
       return make(segments, plan, labels, 1);
     },
   };
+}
+
+/** True where the server may count prompts otherwise than they were planned. */
+function isEstimate({ vocabulary, overhead }: Session): boolean {
+  return vocabulary.proof === "assumed" || overhead.certainty === "assumed" ||
+    (vocabulary.surplusTokens ?? 0) !== 0;
 }
 
 function promptOf(session: Session, segments: readonly Segment[]): Prompt {

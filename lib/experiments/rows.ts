@@ -20,6 +20,7 @@ import {
 import { mean } from "../metrics/intervals.ts";
 import type { CellSummary, Figures, LatencySpread, PeriodSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
+import { breachText } from "../token_counts.ts";
 import type { DetailRow, PhaseRow, SinglePromptRow, SummaryRow } from "../results/schema.ts";
 
 /** Where a row belongs. */
@@ -54,6 +55,7 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     cached_tokens: plan.sharedTokens,
     unique_tokens: plan.promptTokens - plan.sharedTokens,
     output_tokens: record.outputTokens,
+    asked_output_tokens: record.maxOutputTokens > 0 ? record.maxOutputTokens : undefined,
     ttft: seconds(ttftMs(record)),
     ttlt: seconds(ttltMs(record)),
     generation_time: seconds(generationMs(record)),
@@ -73,6 +75,7 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     reported_prompt_tokens: usage?.promptTokens,
     reported_cached_tokens: usage?.cachedTokens,
     output_tokens_source: record.outputTokensSource,
+    count_breach: breachText(record.countBreaches),
     finish_reason: record.finishReason,
     http_status: record.status,
     error_kind: record.failure?.kind,
@@ -117,6 +120,8 @@ export function phaseRow(
     drain_s: seconds(summary.drainMs),
     num_requests_failed: summary.failed,
     failure_kinds: failureText(summary),
+    output_not_as_asked: some(summary.outputNotAsAsked),
+    count_breach_requests: some(summary.countBreaches.requests),
     ...ratesOf(summary),
     measured_ttft: seconds(extras.measuredTtftMs),
     avg_ttft: seconds(summary.ttft.meanMs),
@@ -217,6 +222,9 @@ function cellFigures(summary: CellSummary): Draft<SummaryRow> {
     periods_at_peak: summary.periods,
     multi_token_chunks: summary.multiTokenChunks,
     output_tokens_source: summary.outputTokensSource,
+    output_not_as_asked: some(summary.outputNotAsAsked),
+    count_breach_requests: some(summary.countBreaches.requests),
+    count_breaches: breachText(summary.countBreaches.examples),
     due_to_sent_p99_ms: client.dueToSentP99Ms,
     event_loop_lag_p99_ms: client.eventLoopLagP99Ms,
     client_cpu_cores: client.cpuCores,
@@ -254,6 +262,7 @@ export function singlePromptRow(
     reported_cached_tokens: record.usage?.cachedTokens,
     achievable_cached_tokens: record.plan.achievableTokens,
     hit_verdict: extras.verdict,
+    count_breach: breachText(record.countBreaches),
     due_to_sent_ms: dueToSentMs(record),
     launch_time: seconds(record.sentAtMs + extras.wallOffsetMs),
     error_kind: record.failure?.kind,
@@ -303,6 +312,11 @@ function failureText({ failureKinds }: Figures): string | undefined {
 
 function seconds(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : ms / 1000;
+}
+
+/** Counts of what should not be there are empty where it is not. */
+function some(count: number): number | undefined {
+  return count === 0 ? undefined : count;
 }
 
 function yes(flag: boolean | undefined): "yes" | undefined {

@@ -107,6 +107,7 @@ Deno.test("detailRow() gives seconds, Unix seconds, and no password", () => {
     content_chunks: 3,
     prompt_index: 7,
     achievable_cached_tokens: 48,
+    asked_output_tokens: 4,
     reported_prompt_tokens: 101,
     reported_cached_tokens: 48,
     output_tokens_source: "usage",

@@ -6,6 +6,7 @@
  */
 
 import type { RequestRecord } from "../record.ts";
+import { OUTPUT_ALLOWANCE_TOKENS } from "../token_counts.ts";
 
 /** True if the request gave a complete answer with generated content. Only these make figures. */
 export function isAnswered(record: RequestRecord): boolean {
@@ -76,6 +77,27 @@ export function readGapsMs(record: RequestRecord): Float64Array {
 /** Prompt tokens: the server's count, else what the prompt was built to have. */
 export function promptTokens(record: RequestRecord): number {
   return record.usage?.promptTokens ?? record.plan.promptTokens;
+}
+
+/** True if the server counted a prompt that cannot be the one that was sent. */
+export function hasPromptBreach({ countBreaches = [] }: RequestRecord): boolean {
+  return countBreaches.some(({ count }) => count === "prompt");
+}
+
+/**
+ * False if the output is known to be shorter or longer than was asked for. Chunks alone do not tell
+ * how many tokens they hold: a short answer is then one that ended by itself.
+ */
+export function isOutputAsAsked(record: RequestRecord): boolean {
+  const { outputTokens, outputTokensSource, maxOutputTokens, finishReason } = record;
+  // The record of an older row does not say what was asked for.
+  if (outputTokens === undefined || maxOutputTokens <= 0) return true;
+  if (outputTokensSource !== "chunks") {
+    return outputTokens >= maxOutputTokens &&
+      outputTokens <= maxOutputTokens + OUTPUT_ALLOWANCE_TOKENS;
+  }
+  const isShort = outputTokens < maxOutputTokens && finishReason === "stop";
+  return !isShort && outputTokens <= 2 * maxOutputTokens + OUTPUT_ALLOWANCE_TOKENS;
 }
 
 /**

@@ -5,14 +5,16 @@
  * @module
  */
 
-import type { ClientLoad, PeriodOutcome, RequestRecord } from "../record.ts";
+import type { ClientLoad, CountBreach, PeriodOutcome, RequestRecord } from "../record.ts";
 import { clientLimits } from "./client_limit.ts";
 import {
   decodeRatePerSec,
   dueToSentMs,
   firstContentAtMs,
   hasMultiTokenChunks,
+  hasPromptBreach,
   isAnswered,
+  isOutputAsAsked,
   lastContentAtMs,
   promptTokens,
   tpotMs,
@@ -64,6 +66,15 @@ export interface WindowRates {
   readonly outputTokensPerSec?: number;
 }
 
+/** Requests with impossible counts. */
+export interface CountBreaches {
+  readonly requests: number;
+  /** Requests by what was miscounted. */
+  readonly byCount: Readonly<Partial<Record<CountBreach["count"], number>>>;
+  /** The first breach of each kind. */
+  readonly examples: readonly CountBreach[];
+}
+
 /** What is the same for a period and for a cell. */
 export interface Figures extends WindowRates {
   readonly concurrency: number;
@@ -93,6 +104,10 @@ export interface Figures extends WindowRates {
   readonly observedHitRatePercent?: number;
   /** Successful requests whose chunks carried several tokens each. */
   readonly multiTokenChunks: number;
+  /** Successful requests whose output is not as long as was asked for. */
+  readonly outputNotAsAsked: number;
+  /** Counts of the server that cannot be true, over the successful requests. */
+  readonly countBreaches: CountBreaches;
   /** Who counted the output tokens: `usage`, `tokenizer`, `chunks`; joined by `+` where mixed. */
   readonly outputTokensSource?: string;
   readonly client: ClientLoad;
@@ -223,6 +238,8 @@ function figures(outcomes: readonly PeriodOutcome[], options: SummaryOptions): F
     latencyRequests: latency.length,
     rampInLeftOut: total(timed, (one) => one.leftOut),
     ...hitRates(counted),
+    outputNotAsAsked: counted.filter((record) => !isOutputAsAsked(record)).length,
+    countBreaches: breachesOf(counted),
     multiTokenChunks: counted.filter(hasMultiTokenChunks).length,
     ...optional("outputTokensSource", sources(counted)),
     client,
@@ -287,17 +304,29 @@ function windowRates(outcomes: readonly PeriodOutcome[], strict: boolean): Windo
   };
 }
 
+function breachesOf(records: readonly RequestRecord[]): CountBreaches {
+  const breached = records.filter((record) => record.countBreaches !== undefined);
+  const examples = new Map<CountBreach["count"], CountBreach>();
+  const kinds: CountBreach["count"][] = [];
+  for (const { countBreaches = [] } of breached) {
+    for (const one of countBreaches) if (!examples.has(one.count)) examples.set(one.count, one);
+    kinds.push(...new Set(countBreaches.map(({ count }) => count)));
+  }
+  return { requests: breached.length, byCount: tally(kinds), examples: [...examples.values()] };
+}
+
 interface RequestTokens {
-  readonly prompt: number;
+  /** Absent where the server's count contradicts what was sent. */
+  readonly prompt: number | undefined;
   readonly computed: number | undefined;
   readonly reused: number | undefined;
   readonly output: number | undefined;
 }
 
 function wholeTokens(record: RequestRecord): RequestTokens {
-  const prompt = promptTokens(record);
+  const prompt = hasPromptBreach(record) ? undefined : promptTokens(record);
   const reused = record.usage?.cachedTokens;
-  const computed = reused === undefined ? undefined : prompt - reused;
+  const computed = reused === undefined || prompt === undefined ? undefined : prompt - reused;
   return { prompt, computed, reused, output: record.outputTokens };
 }
 
@@ -318,7 +347,7 @@ function tokensInside(record: RequestRecord, outcome: PeriodOutcome): RequestTok
       tokensInWindow(tokens - atFirst, firstAtMs, lastAtMs, window);
   };
   return {
-    prompt: whole.prompt * share,
+    prompt: scaled(whole.prompt),
     computed: scaled(whole.computed),
     reused: scaled(whole.reused),
     output: whole.output === undefined ? undefined : output(whole.output),
@@ -331,7 +360,9 @@ function hitRates(
 ): Pick<Figures, "achievableHitRatePercent" | "observedHitRatePercent"> {
   const prompt = total(records, promptTokens);
   if (prompt <= 0) return {};
-  const cached = records.map((record) => record.usage?.cachedTokens);
+  const cached = records.map((record) =>
+    hasPromptBreach(record) ? undefined : record.usage?.cachedTokens
+  );
   const achievable = total(records, (record) => record.plan.achievableTokens);
   return {
     achievableHitRatePercent: achievable / prompt * 100,

@@ -39,6 +39,8 @@ export interface Vocabulary {
    * against the server's own prompt token counts, or `assumed`.
    */
   readonly proof: "encoded" | "calibrated" | "assumed";
+  /** Tokens that the server counts in each prompt, and nothing explains. */
+  readonly surplusTokens?: number;
   /** Lines for stderr: which source was taken and why, which was not. */
   readonly notes: readonly string[];
   /**
@@ -256,7 +258,8 @@ async function builtInVocabulary(options: VocabularyOptions, notes: string[]): P
       const found = await calibrate(countPromptTokens);
       if (found !== undefined && found.words.length >= LEAST_WORDS) {
         notes.push(...calibrationNotes(found));
-        return { ...wordsOf(found), source, proof: "calibrated", notes: [] };
+        const { surplusTokens } = found;
+        return { ...wordsOf(found), surplusTokens, source, proof: "calibrated", notes: [] };
       }
       reason = "its words are not one token each for this server";
     } catch (error) {

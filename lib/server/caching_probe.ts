@@ -45,13 +45,16 @@ export interface CachingFindings {
 const FIRST_WORDS = 300;
 /** Larger than the blocks of hybrid models (some hundred tokens) and the chunk of LMCache. */
 const LONG_WORDS = 2400;
+/** A stated block of more than 8,000 tokens is not believed so far as to send such a prompt. */
+const LONGEST_WORDS = 20_000;
 
 /** Sends a prompt of some 300 tokens again and again; without a hit, one of some 2400. */
 export async function probeCaching(context: CachingContext): Promise<CachingFindings> {
   const { limits } = context;
   const block = Math.max(limits.blockTokens?.value ?? 0, limits.lmcacheChunkTokens?.value ?? 0);
   const room = Math.floor((limits.maxContextTokens?.value ?? Infinity) * 0.6);
-  const words = Math.min(Math.max(FIRST_WORDS, Math.ceil(block * 2.5)), room);
+  // Nothing is made as large as a server says.
+  const words = Math.min(Math.max(FIRST_WORDS, Math.ceil(block * 2.5)), LONGEST_WORDS, room);
   let seen = await observe(context, words, "repeat");
   const longer = Math.min(LONG_WORDS, room);
   if (!seen.reused && limits.prefixCaching?.on !== false && longer > words) {

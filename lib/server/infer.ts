@@ -5,8 +5,9 @@
  */
 
 import { createParser } from "eventsource-parser";
-import type { ApiKind, ReportedUsage } from "../record.ts";
-import { asCount, asObject, connectionError, DEFAULT_TIMEOUT_MS, send } from "./http.ts";
+import type { ApiKind, CountBreach, ReportedUsage } from "../record.ts";
+import { boundUsage, limitsOfPrompt } from "../token_counts.ts";
+import { asObject, connectionError, DEFAULT_TIMEOUT_MS, send } from "./http.ts";
 import type { ServerAccess, ServerReply } from "./http.ts";
 
 /** A request for a few tokens. */
@@ -28,6 +29,8 @@ export interface ProbeAnswer {
   /** True if the answer came as server-sent events. */
   readonly streamed: boolean;
   readonly usage?: ReportedUsage;
+  /** Counts that are not in `usage` because they cannot be true. */
+  readonly countBreaches: readonly CountBreach[];
   readonly finishReason?: string;
   readonly generated: string;
   /** What the server says is wrong. */
@@ -52,9 +55,21 @@ export async function infer(access: ServerAccess, request: ProbeRequest): Promis
   const body = bodyOf(request);
   if (!request.stream) {
     const reply = await send(access, { path, body, timeoutMs });
-    return answerOf(reply, reply.json === undefined ? [] : [reply.json], false, undefined);
+    const whole = answerOf(reply, reply.json === undefined ? [] : [reply.json], false, undefined);
+    return withPossibleCounts(whole, request);
   }
-  return await inferStreamed(access, `${access.baseUrl}${path}`, body, timeoutMs);
+  const streamed = await inferStreamed(access, `${access.baseUrl}${path}`, body, timeoutMs);
+  return withPossibleCounts(streamed, request);
+}
+
+/** The answer without the counts that cannot be true. */
+function withPossibleCounts(
+  { usage: reported, ...answer }: Omit<ProbeAnswer, "countBreaches">,
+  { prompt, maxTokens }: ProbeRequest,
+): ProbeAnswer {
+  const limits = limitsOfPrompt(prompt, maxTokens);
+  const { usage, breaches } = boundUsage(reported, limits, answer.generated === "" ? 0 : 1);
+  return { ...answer, countBreaches: breaches, ...(usage === undefined ? {} : { usage }) };
 }
 
 function bodyOf(request: ProbeRequest): Record<string, unknown> {
@@ -76,7 +91,7 @@ async function inferStreamed(
   url: string,
   body: unknown,
   timeoutMs: number,
-): Promise<ProbeAnswer> {
+): Promise<Omit<ProbeAnswer, "countBreaches">> {
   const startedAtMs = performance.now();
   const payloads: unknown[] = [];
   let ttftMs: number | undefined;
@@ -134,7 +149,7 @@ function answerOf(
   payloads: readonly unknown[],
   streamed: boolean,
   ttftMs: number | undefined,
-): ProbeAnswer {
+): Omit<ProbeAnswer, "countBreaches"> {
   let usage: ReportedUsage | undefined;
   let finishReason: string | undefined;
   let error: string | undefined;
@@ -226,8 +241,9 @@ function usageIn(payload: Readonly<Record<string, unknown>>): ReportedUsage | un
   };
 }
 
+/** Any number, also an impossible one: `boundUsage` names these, and leaves them out. */
 function asNumber(value: unknown): number | undefined {
-  return typeof value === "number" ? asCount(value) : undefined;
+  return typeof value === "number" ? value : undefined;
 }
 
 /** The simulator's tiers, or those of SGLang's extension. */
