@@ -4,7 +4,7 @@
  * @module
  */
 
-import { KvmarkError, userError } from "../lib/errors.ts";
+import { formatError, KvmarkError, userError } from "../lib/errors.ts";
 import type { RunResult, Signals } from "../lib/experiments/config.ts";
 import { type ErrorHandling, runProblem } from "../lib/experiments/error_handling.ts";
 import type { Host } from "../lib/host.ts";
@@ -32,6 +32,11 @@ export interface FinishOptions {
   readonly errors: ErrorHandling;
   readonly brief: boolean;
   readonly view: (result: RunResult) => Promise<ResultView> | ResultView;
+  /**
+   * Writes what a pipeline reads, and checks its limits; called for a run that failed too, with
+   * what is wrong with it.
+   */
+  readonly reports?: (problem: KvmarkError | undefined) => Promise<void>;
 }
 
 /** Writes the pages and prints the result. @throws {KvmarkError} For every exit code but 0. */
@@ -58,22 +63,34 @@ export async function finish(host: Host, result: RunResult, options: FinishOptio
     host.stdout.write(view.table(columns));
     host.stdout.write(`\n${page === undefined ? `results: ${dir}` : `dashboard: ${page}`}\n`);
   }
-  if (unwritten !== undefined) throw unwritten;
+  const problem = unwritten ?? problemOf(result, options);
+  try {
+    await options.reports?.(problem);
+  } catch (error) {
+    if (problem === undefined) throw error;
+    // The run failed already: that is the exit code, and this one is told beside it.
+    host.stderr.write(`${formatError(userError(error))}\n`);
+  }
+  if (problem !== undefined) throw problem;
+}
+
+/** What is wrong with a result, as the error that ends the command. */
+function problemOf(result: RunResult, options: FinishOptions): KvmarkError | undefined {
   if (result.interrupted) {
-    throw new KvmarkError("interrupted", "Interrupted; the finished cells are kept", {
+    return new KvmarkError("interrupted", "Interrupted; the finished cells are kept", {
       hint: "run the same command again to go on",
     });
   }
-  requireSuccess(result, options);
+  const failure = failureOf(result, options);
+  if (failure !== undefined || !options.requireVerified) return failure;
   // From the rows, so that the cells of an earlier attempt count too.
-  const differing = rows.filter((row) => isUnverified(row, experiment)).length;
-  if (options.requireVerified && differing > 0) {
-    throw new KvmarkError(
-      "unverified",
-      `In ${differing} cells the hit rate was not the one intended`,
-      { hint: "the column hit_rate_cause says what is likely" },
-    );
-  }
+  const differing = result.rows.filter((row) => isUnverified(row, options.experiment)).length;
+  if (differing === 0) return undefined;
+  return new KvmarkError(
+    "unverified",
+    `In ${differing} cells the hit rate was not the one intended`,
+    { hint: "the column hit_rate_cause says what is likely" },
+  );
 }
 
 /** That a working set outgrows the cache is what a working-set run is after. */
@@ -82,20 +99,20 @@ function isUnverified(row: SummaryRow, experiment: ExperimentKind): boolean {
   return row.hit_rate_verdict === "differs" && !expected;
 }
 
-/** @throws {KvmarkError} `failed`, if nothing or too little succeeded, or a failure ended the run. */
-function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void {
+/** `failed`, if nothing or too little succeeded, or a failure ended the run. */
+function failureOf(result: RunResult, { dir, errors }: FinishOptions): KvmarkError | undefined {
   const { rows, stopped, missed } = result;
   if (missed !== undefined) {
-    throw new KvmarkError("failed", `This shard came too late for ${missed.length} cells`, {
+    return new KvmarkError("failed", `This shard came too late for ${missed.length} cells`, {
       problems: missed.slice(0, 20),
       hint: "kvmark merge says what that means for the run; to measure them again, start all " +
         "shards with a new --start-at",
     });
   }
-  if (rows.length === 0) return;
+  if (rows.length === 0) return undefined;
   const counted = rows.some((row) => (row.total_requests ?? 0) + (row.failed_requests ?? 0) > 0);
   if (!counted) {
-    throw new KvmarkError("failed", "No request was counted, and none failed", {
+    return new KvmarkError("failed", "No request was counted, and none failed", {
       hint: "give a longer --ramp-duration; --strict-time-window only counts requests that start " +
         "and end inside a period",
     });
@@ -105,11 +122,11 @@ function requireSuccess(result: RunResult, { dir, errors }: FinishOptions): void
   const kinds = failureKinds(rows);
   const why = kinds === "" ? "" : ` (${kinds})`;
   if (stopped !== undefined) {
-    throw new KvmarkError("failed", `Stopped by --on-error stop: ${stopped}${why}`, { hint });
+    return new KvmarkError("failed", `Stopped by --on-error stop: ${stopped}${why}`, { hint });
   }
   const problem = runProblem(result, errors);
-  if (problem === undefined) return;
-  throw new KvmarkError("failed", `${problem[0]?.toUpperCase()}${problem.slice(1)}${why}`, {
+  if (problem === undefined) return undefined;
+  return new KvmarkError("failed", `${problem[0]?.toUpperCase()}${problem.slice(1)}${why}`, {
     hint,
   });
 }

@@ -80,3 +80,34 @@ Deno.test("runSignals() takes signals that come together for one press, and a se
   // A stream of signals does not put the second press off for ever.
   assert.equal(toldAfter(1000, 1200, 1400), "abort");
 });
+
+Deno.test("finish() writes what a pipeline reads for a run that failed too, with the reason", async () => {
+  const stdout = { isTerminal: false, columns: () => 80, write: () => {} };
+  let stderr = "";
+  const host = {
+    ...denoHost(import.meta.url),
+    stdout,
+    stderr: { ...stdout, write: (text: string) => void (stderr += text) },
+  };
+  const differs = { hit_rate_verdict: "differs", total_requests: 9 };
+  const cases = [
+    { rows: [{ total_requests: 0, failed_requests: 7 }], kind: "failed" },
+    { rows: [differs], kind: "unverified" },
+    { rows: [{ total_requests: 9 }], kind: undefined },
+  ];
+  for (const { rows, kind } of cases) {
+    const seen: (string | undefined)[] = [];
+    const thrown = await finish(host, { rows, warnings: [], interrupted: false }, {
+      ...optionsOf(""),
+      requireVerified: true,
+      reports(problem) {
+        seen.push(problem?.kind);
+        return Promise.reject(new KvmarkError("threshold", "a limit was crossed"));
+      },
+    }).catch((error) => error);
+    assert.deepEqual(seen, [kind]);
+    // The limits decide the exit code only where nothing else is wrong; they are told either way.
+    assert.equal(thrown.kind, kind ?? "threshold");
+  }
+  assert.equal(stderr.match(/a limit was crossed/g)?.length, 2);
+});

@@ -25,7 +25,12 @@ import {
 import { addProofOptions, PROOF_OPTIONS, proofProblems } from "./_proof_options.ts";
 import { progressListener } from "./_progress.ts";
 import { NOT_SHARD_IDENTITY } from "./_shard_options.ts";
-import { checkRunLimits, runLimitProblems, THRESHOLD_OPTIONS } from "./_thresholds.ts";
+import {
+  checkRunLimits,
+  runLimitProblems,
+  THRESHOLD_OPTIONS,
+  writeRunProblem,
+} from "./_thresholds.ts";
 import { VERSION } from "./_version.ts";
 
 /** Checks of the options of {@linkcode addRunOptions}. */
@@ -182,15 +187,19 @@ export async function runToEnd(
     ...(ttftLimitMs === undefined ? {} : { ttftLimitMs }),
   });
   try {
-    await finish(host, await run(progress, signals), {
+    const ended = await run(progress, signals).catch(async (error) => {
+      await writeRunProblem(host, result.experiment, options, error);
+      throw error;
+    });
+    await finish(host, ended, {
       ...options,
       ...result,
       // Replicates have pages of their own.
       skipGraphs: options.skipGraphs || (options.replicates ?? 1) > 1,
       errors: errorHandling(options),
       dir: options.outputDir,
+      reports: (problem) => checkRunLimits(host, options.outputDir, options, problem),
     });
-    await checkRunLimits(host, options.outputDir, options);
   } finally {
     signals.release();
   }

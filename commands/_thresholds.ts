@@ -5,7 +5,7 @@
  */
 
 import * as v from "valibot";
-import { KvmarkError } from "../lib/errors.ts";
+import { KvmarkError, userError } from "../lib/errors.ts";
 import type { Host } from "../lib/host.ts";
 import {
   outcomeText,
@@ -90,12 +90,14 @@ export function limitProblems({ failIf, junit }: Readable<LimitOptions>): string
 /**
  * Checks the limits of the newest run of a folder, or of its replicates together, and writes the files that the options name.
  *
+ * @param problem What is wrong with the run itself: it stands in the files too.
  * @throws {KvmarkError} `threshold` as {@linkcode requireLimits}.
  */
 export async function checkRunLimits(
   host: Host,
   dir: string,
   options: LimitOptions,
+  problem?: KvmarkError,
 ): Promise<void> {
   const { failIf, markdown, junit } = options;
   if (failIf.length === 0 && markdown === undefined) return;
@@ -107,13 +109,46 @@ export async function checkRunLimits(
   const outcomes = checkRuns(runs, failIf);
   if (markdown !== undefined) {
     const { runMarkdown } = await import("../lib/report/markdown.ts");
-    await writeNamed(host, "--markdown", markdown, runMarkdown(runs[0]!, outcomes));
+    await writeNamed(
+      host,
+      "--markdown",
+      markdown,
+      runMarkdown(runs[0]!, outcomes, problem?.message),
+    );
   }
   if (junit !== undefined) {
     const { junitXml } = await import("../lib/report/junit.ts");
-    await writeNamed(host, "--junit", junit, junitXml(`kvmark ${runs[0]!.kind}`, outcomes));
+    await writeNamed(
+      host,
+      "--junit",
+      junit,
+      junitXml(`kvmark ${runs[0]!.kind}`, outcomes, problem),
+    );
   }
   requireLimits(host, outcomes);
+}
+
+/** The files of a run that ended before it had a result: they hold why. Never throws. */
+export async function writeRunProblem(
+  host: Host,
+  experiment: string,
+  { markdown, junit }: LimitOptions,
+  error: unknown,
+): Promise<void> {
+  const told = userError(error);
+  if (!(told instanceof KvmarkError)) return;
+  try {
+    if (markdown !== undefined) {
+      const { problemMarkdown } = await import("../lib/report/markdown.ts");
+      await writeNamed(host, "--markdown", markdown, problemMarkdown(experiment, told.message));
+    }
+    if (junit !== undefined) {
+      const { junitXml } = await import("../lib/report/junit.ts");
+      await writeNamed(host, "--junit", junit, junitXml(`kvmark ${experiment}`, [], told));
+    }
+  } catch {
+    // What ended the run is the error to tell.
+  }
 }
 
 /** Problems of limits of a run: it has no baseline. */

@@ -5,8 +5,9 @@
  * @module
  */
 
-import type { ClientLoad, CountBreach, PeriodOutcome, RequestRecord } from "../record.ts";
+import type { ClientLoad, PeriodOutcome, RequestRecord } from "../record.ts";
 import { clientLimits } from "./client_limit.ts";
+import { breachesOf, type CountBreaches } from "./count_breaches.ts";
 import {
   decodeRatePerSec,
   dueToSentMs,
@@ -64,15 +65,6 @@ export interface WindowRates {
   /** Prompt tokens that the server reported as taken from its cache. */
   readonly reusedTokensPerSec?: number;
   readonly outputTokensPerSec?: number;
-}
-
-/** Requests with impossible counts. */
-export interface CountBreaches {
-  readonly requests: number;
-  /** Requests by what was miscounted. */
-  readonly byCount: Readonly<Partial<Record<CountBreach["count"], number>>>;
-  /** The first breach of each kind. */
-  readonly examples: readonly CountBreach[];
 }
 
 /** What is the same for a period and for a cell. */
@@ -302,17 +294,6 @@ function windowRates(outcomes: readonly PeriodOutcome[], strict: boolean): Windo
     ...optional("reusedTokensPerSec", rate((one) => one.reused)),
     ...optional("outputTokensPerSec", rate((one) => one.output)),
   };
-}
-
-function breachesOf(records: readonly RequestRecord[]): CountBreaches {
-  const breached = records.filter((record) => record.countBreaches !== undefined);
-  const examples = new Map<CountBreach["count"], CountBreach>();
-  const kinds: CountBreach["count"][] = [];
-  for (const { countBreaches = [] } of breached) {
-    for (const one of countBreaches) if (!examples.has(one.count)) examples.set(one.count, one);
-    kinds.push(...new Set(countBreaches.map(({ count }) => count)));
-  }
-  return { requests: breached.length, byCount: tally(kinds), examples: [...examples.values()] };
 }
 
 interface RequestTokens {

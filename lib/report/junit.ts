@@ -9,21 +9,34 @@ import { outcomeText, type ThresholdOutcome } from "../metrics/thresholds.ts";
 /**
  * The XML of a suite called `suite`. A limit that was crossed is a failure, one that cannot be
  * checked an error; one that is crossed within noise passes, and says so.
+ *
+ * @param problem What is wrong with the run itself: a failed test case of its own.
  */
-export function junitXml(suite: string, outcomes: readonly ThresholdOutcome[]): string {
+export function junitXml(
+  suite: string,
+  outcomes: readonly ThresholdOutcome[],
+  problem?: { readonly kind: string; readonly message: string },
+): string {
   const count = (state: string) => outcomes.filter((one) => one.state === state).length;
-  const counts = `tests="${outcomes.length}" failures="${count("crossed")}" ` +
+  const own = problem === undefined ? 0 : 1;
+  const counts = `tests="${outcomes.length + own}" failures="${count("crossed") + own}" ` +
     `errors="${count("unknown")}"`;
   const name = xmlText(suite);
   return [
     `<?xml version="1.0" encoding="UTF-8"?>`,
     `<testsuites name="${name}" ${counts}>`,
     `  <testsuite name="${name}" ${counts} skipped="0">`,
+    ...(problem === undefined ? [] : [runCase(problem)]),
     ...outcomes.map(testCase),
     `  </testsuite>`,
     `</testsuites>`,
     "",
   ].join("\n");
+}
+
+function runCase({ kind, message }: { readonly kind: string; readonly message: string }): string {
+  const failure = `<failure message="${xmlText(message)}" type="${xmlText(kind)}"/>`;
+  return `    <testcase classname="run" name="the run itself">${failure}</testcase>`;
 }
 
 function testCase(outcome: ThresholdOutcome): string {

@@ -77,8 +77,25 @@ export function thresholdLines(outcomes: readonly ThresholdOutcome[]): string {
   return [...told, ...rest].join("\n");
 }
 
-/** A run as Markdown; `outcomes` of limits come first. */
-export function runMarkdown(run: RunData, outcomes: readonly ThresholdOutcome[] = []): string {
+/** A run without a result, as Markdown: why there is none. */
+export function problemMarkdown(experiment: string, problem: string): string {
+  return `### kvmark ${markdownText(experiment)}\n\n${problemLine(problem)}\n`;
+}
+
+function problemLine(problem: string | undefined): string {
+  return problem === undefined ? "" : `- ❌ ${markdownText(problem)}`;
+}
+
+/**
+ * A run as Markdown; `outcomes` of limits come first.
+ *
+ * @param problem What is wrong with the run itself.
+ */
+export function runMarkdown(
+  run: RunData,
+  outcomes: readonly ThresholdOutcome[] = [],
+  problem?: string,
+): string {
   const findings = findingsOf(run, arrangeRows(run));
   const { columns, rows } = summaryTable(run.summary);
   const cells = rows.slice(0, MOST_ROWS).map((row) =>
@@ -86,7 +103,7 @@ export function runMarkdown(run: RunData, outcomes: readonly ThresholdOutcome[] 
   );
   const parts = [
     `### ${markdownText(findings.headline)}`,
-    thresholdLines(outcomes),
+    [problemLine(problem), thresholdLines(outcomes)].filter((part) => part !== "").join("\n"),
     findings.evidence.map((line) => markdownText(line)).join("\n\n"),
     findings.warnings.slice(0, 12).map((line) => `- ⚠ ${markdownText(line)}`).join("\n"),
     cells.length === 0 ? "" : markdownTable(columns.map((column) => column.label), cells),

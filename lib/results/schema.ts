@@ -8,37 +8,10 @@
  * @module
  */
 
+import { type Column, number, python, type Row, text } from "./columns.ts";
 import type { StatedTier, TierMap } from "./tier_map_file.ts";
 
-/** One column of a table. */
-export interface Column {
-  readonly name: string;
-  readonly type: "number" | "text";
-  /** Unit as printed in the documentation: `s`, `ms`, `tokens`, `tokens/s`, `%`, or empty. */
-  readonly unit: string;
-  readonly doc: string;
-  /** True if the Python suite writes it too. */
-  readonly python: boolean;
-}
-
-/** A row of the table that `columns` declares. An empty cell is `undefined`. */
-export type Row<Columns extends readonly Column[]> = {
-  [C in Columns[number] as C["name"]]?: C["type"] extends "number" ? number : string;
-};
-
-function number<const Name extends string>(name: Name, unit: string, doc: string) {
-  return { name, type: "number", unit, doc, python: false } as const;
-}
-
-function text<const Name extends string>(name: Name, doc: string) {
-  return { name, type: "text", unit: "", doc, python: false } as const;
-}
-
-function python<const C extends Column>(
-  column: C,
-): Omit<C, "python"> & { readonly python: true } {
-  return { ...column, python: true };
-}
+export type { Column, Row } from "./columns.ts";
 
 /** Where a row belongs; first columns of every table. */
 const WHERE = [

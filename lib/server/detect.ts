@@ -259,7 +259,9 @@ function tiersOf(
 function first(candidates: readonly (readonly [unknown, string])[]): StatedFact | undefined {
   for (const [stated, evidence] of candidates) {
     const value = asCount(stated);
-    if (value !== undefined && value > 0) return { value, evidence };
+    // Nobody has blocks of half a token, or a context of 1e300.
+    const isPossible = value !== undefined && value >= 1 && value <= Number.MAX_SAFE_INTEGER;
+    if (isPossible) return { value, evidence };
   }
   return undefined;
 }
