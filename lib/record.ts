@@ -150,17 +150,22 @@ export interface RequestRecord {
   readonly finishReason?: string;
   /** True if this was the first request of its slot in the period (see docs/metrics.md). */
   readonly rampIn: boolean;
+  /** Of the TTFT, what the client itself may have added while its event loop was held up. */
+  readonly ttftHeldMs?: number;
+  /** How long before `endAtMs` the end may have been there, unseen by the client. */
+  readonly endHeldMs?: number;
+  /** The client stood still for long while the request was due or in flight. */
+  readonly stalled?: true;
   readonly failure?: Failure;
 }
 
 /** How much the measuring client itself got in the way during one period. */
 export interface ClientLoad {
-  /** Largest and 99th-percentile delay from due to sent, over the requests of the period. */
-  readonly dueToSentP99Ms?: number;
-  readonly dueToSentMaxMs?: number;
   /** Event-loop lag of the worst worker. */
   readonly eventLoopLagP99Ms?: number;
   readonly eventLoopLagMaxMs?: number;
+  /** Time of the window in which the client stood still for long at a stretch (`stalls.ts`). */
+  readonly stoppedMs?: number;
   /** CPU time of the whole process over wall time; 1 = one core busy. */
   readonly cpuCores?: number;
   readonly receivedBytes?: number;

@@ -219,6 +219,10 @@ function missingShards(shares: readonly CellShare[], count: number): string[] {
   return missing.length === 0 ? [] : [`shard ${missing.join(", ")} is missing`];
 }
 
+function ms(sec: number | undefined): number | undefined {
+  return sec === undefined ? undefined : sec * 1000;
+}
+
 /** The worst of the clients; the CPU time of all of them. */
 function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
   const largest = (values: readonly (number | undefined)[]) => {
@@ -226,10 +230,9 @@ function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
     return known.length === 0 ? undefined : Math.max(...known);
   };
   return {
-    ...optional("dueToSentP99Ms", largest(phases.map((one) => one.due_to_sent_p99_ms))),
-    ...optional("dueToSentMaxMs", largest(phases.map((one) => one.due_to_sent_max_ms))),
     ...optional("eventLoopLagP99Ms", largest(phases.map((one) => one.event_loop_lag_p99_ms))),
     ...optional("eventLoopLagMaxMs", largest(phases.map((one) => one.event_loop_lag_max_ms))),
+    ...optional("stoppedMs", largest(phases.map((one) => ms(one.client_stopped_s)))),
     cpuCores: sum(phases.map((one) => one.client_cpu_cores)),
     receivedBytes: sum(phases.map((one) => one.received_bytes)),
     retries: sum(phases.map((one) => one.retries)),

@@ -61,6 +61,9 @@ export function recordOf(row: DetailRow, originSec: number): RequestRecord {
     ...optional("outputTokensSource", sourceOf(row.output_tokens_source)),
     ...optional("firstChunkTokens", firstChunkTokens(row)),
     rampIn: row.ramp_in === "yes",
+    ...optional("ttftHeldMs", row.ttft_held_ms),
+    ...optional("endHeldMs", row.end_held_ms),
+    ...(row.stalled === "yes" ? { stalled: true } : {}),
     ...failureOf(row),
   };
 }

@@ -67,6 +67,9 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     max_itl: seconds(gaps.length === 0 ? undefined : gaps.reduce((a, b) => Math.max(a, b))),
     tpot: seconds(tpotMs(record)),
     due_to_sent_ms: dueToSentMs(record),
+    ttft_held_ms: record.ttftHeldMs,
+    end_held_ms: record.endHeldMs,
+    stalled: yes(record.stalled),
     headers_ms: record.headersAtMs === undefined ? undefined : record.headersAtMs - record.sentAtMs,
     content_reads: record.contentReadsAtMs.length,
     content_chunks: record.contentChunks,
@@ -131,15 +134,16 @@ export function phaseRow(
     decision: extras.decision?.action,
     decision_reason: extras.decision?.reason,
     at_peak: yes(extras.atPeak),
-    due_to_sent_p99_ms: client.dueToSentP99Ms,
-    due_to_sent_max_ms: client.dueToSentMaxMs,
+    due_to_sent_p99_ms: summary.dueToSent.p99Ms,
+    due_to_sent_max_ms: summary.dueToSent.maxMs,
     event_loop_lag_p99_ms: client.eventLoopLagP99Ms,
     event_loop_lag_max_ms: client.eventLoopLagMaxMs,
     client_cpu_cores: client.cpuCores,
     received_bytes: client.receivedBytes,
     connections_opened: client.connectionsOpened,
     retries: client.retries,
-    client_limited: yes(summary.clientLimited),
+    ...clientColumns(summary),
+    client_stopped_s: seconds(client.stoppedMs),
     resident_tokens: extras.residentTokens,
     unusable: outcome.unusable,
   };
@@ -225,10 +229,23 @@ function cellFigures(summary: CellSummary): Draft<SummaryRow> {
     output_not_as_asked: some(summary.outputNotAsAsked),
     count_breach_requests: some(summary.countBreaches.requests),
     count_breaches: breachText(summary.countBreaches.examples),
-    due_to_sent_p99_ms: client.dueToSentP99Ms,
+    due_to_sent_p99_ms: summary.dueToSent.p99Ms,
     event_loop_lag_p99_ms: client.eventLoopLagP99Ms,
     client_cpu_cores: client.cpuCores,
-    client_limited: yes(summary.clientLimited),
+    ...clientColumns(summary),
+  };
+}
+
+/** How far to trust the client. `client_limited` is the mark of old folders: any figure. */
+function clientColumns({ clientShares: shares, clientMarks, stalledLeftOut }: Figures) {
+  return {
+    client_share_throughput_percent: shares.throughputPercent,
+    client_share_ttft_p50_percent: shares.ttftP50Percent,
+    client_share_ttft_p95_percent: shares.ttftP95Percent,
+    client_share_ttft_p99_percent: shares.ttftP99Percent,
+    client_limited: yes(clientMarks.length > 0),
+    client_marks: clientMarks.length === 0 ? undefined : clientMarks.join(", "),
+    stalled_requests: stalledLeftOut,
   };
 }
 

@@ -122,6 +122,8 @@ export type FromWorker =
     /** Launched since the last message. */
     readonly launched: number;
     readonly finished: readonly Finished[];
+    /** When the event loop was held up since the last message: start, end, start, end, … */
+    readonly stalls: readonly number[];
   }
   /** A slot stayed empty, or the deadline passed, at this instant: launching is over. */
   | { readonly type: "stopping"; readonly period: number; readonly atMs: number }

@@ -9,6 +9,7 @@ import { redacted } from "../client/failures.ts";
 import { toRecord } from "../client/openai.ts";
 import type { Clock } from "../host.ts";
 import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
+import { firstContentAtMs } from "../metrics/durations.ts";
 import { clientLoad } from "./client_load.ts";
 import {
   type Ended,
@@ -18,6 +19,7 @@ import {
   SHARED_BYTES,
   type ToWorker,
 } from "./messages.ts";
+import { StallLog, stoppedMs, stopProblem } from "./stalls.ts";
 import { type DescribedRequest, type Share, shares, Supply, type WorkerLink } from "./supply.ts";
 
 /** A period to run. */
@@ -85,6 +87,8 @@ export class Period {
   /** By index of the worker; a worker without a slot takes no part. */
   readonly #shares: readonly Share[];
   readonly #ended = new Map<Share, Ended>();
+  /** By index of the worker. */
+  readonly #stalls = new Map<number, StallLog>();
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
   readonly #flags = new Int32Array(this.#shared);
   readonly #records: RequestRecord[] = [];
@@ -154,6 +158,7 @@ export class Period {
     if (share === undefined || !("period" in message) || message.period !== this.#id) return;
     if (message.type === "progress") {
       share.held -= message.launched;
+      this.#stallsOf(worker).add(message.stalls);
       this.#finished.push(...message.finished);
       this.#topUp();
       this.#decode();
@@ -165,6 +170,12 @@ export class Period {
       if (message.type === "stopping") this.#stop();
       else this.#ranDry = true;
     }
+  }
+
+  #stallsOf(worker: number): StallLog {
+    const known = this.#stalls.get(worker) ?? new StallLog();
+    this.#stalls.set(worker, known);
+    return known;
   }
 
   #topUp(): void {
@@ -287,7 +298,9 @@ export class Period {
     if (request === undefined) return;
     this.#receivedBytes += exchange.bytes.length;
     this.#retries += retries;
-    const record = withoutKeys(toRecord(request, exchange, rampIn), this.#host.headers);
+    const seen = withoutKeys(toRecord(request, exchange, rampIn), this.#host.headers);
+    const held = { ...seen, firstContentAtMs: firstContentAtMs(seen) };
+    const record = { ...seen, ...this.#stallsOf(exchange.worker).heldUp(held) };
     this.#records.push(record);
     this.#control.onRecord?.(record);
   }
@@ -307,6 +320,9 @@ export class Period {
       ? decidedAtMs
       : Math.max(decidedAtMs, records.at(-1)?.sentAtMs ?? decidedAtMs);
     const lags = [...this.#ended.values()];
+    const logs = this.#shares.map((_, worker) => this.#stallsOf(worker));
+    const stopped = stoppedMs(logs, { startAtMs, endAtMs: stopAtMs });
+    const unusable = stopProblem(stopped, stopAtMs - startAtMs);
     const sums = { receivedBytes: this.#receivedBytes, retries: this.#retries };
     return {
       cellId,
@@ -316,8 +332,9 @@ export class Period {
       stopAtMs,
       drainedAtMs: records.reduce((last, record) => Math.max(last, record.endAtMs), stopAtMs),
       records,
-      client: clientLoad({ records, concurrency, lags, cpuMs, wallMs, ...sums }),
+      client: clientLoad({ lags, cpuMs, wallMs, stoppedMs: stopped, ...sums }),
       interrupted: this.#interrupted,
+      ...(unusable === undefined ? {} : { unusable }),
     };
   }
 }

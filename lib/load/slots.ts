@@ -28,6 +28,8 @@ export interface SlotsHost {
   after(ms: number, callback: () => void): () => void;
   /** The slots are filled for the first time: from here on the event loop is to keep up. */
   filled(): void;
+  /** When the event loop was held up since the last call: start, end, start, end, … */
+  takeStalls(): readonly number[];
 }
 
 interface Slot {
@@ -61,7 +63,7 @@ export class Slots {
   readonly #shared: Int32Array;
   readonly #slots: readonly Slot[];
   readonly #controller = new AbortController();
-  readonly #pauses = new Map<Waiting, () => void>();
+  readonly #pauses = new Map<Slot, () => void>();
   readonly #retries = new Set<Retry>();
   readonly #mostRetries: number;
   #stock: WireRequest[] = [];
@@ -213,7 +215,7 @@ export class Slots {
     const { exchange, rampIn, retries } = finished;
     const cancel = this.#host.after(pauseMs, () => {
       this.#retries.delete(retry);
-      const dueAtMs = exchange.endAtMs + pauseMs;
+      const dueAtMs = this.#host.nowMs();
       if (this.#isOver(dueAtMs)) this.#settle(slot, finished);
       else this.#send(slot, request, dueAtMs, { rampIn, retries: retries + 1 });
     });
@@ -231,13 +233,13 @@ export class Slots {
     slot.failures = exchange.failure === undefined ? 0 : slot.failures + 1;
     if (slot.failures < 2) return this.#fill(slot, exchange.endAtMs);
     const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (slot.failures - 2));
-    const waiting: Waiting = { slot, dueAtMs: exchange.endAtMs + pauseMs };
     if (this.#isOver(exchange.endAtMs)) return this.#retire();
     const cancel = this.#host.after(pauseMs, () => {
-      this.#pauses.delete(waiting);
-      this.#fill(slot, waiting.dueAtMs);
+      this.#pauses.delete(slot);
+      // A pause is for the server's sake and has no right length: its request is due when it ends.
+      this.#fill(slot, this.#host.nowMs());
     });
-    this.#pauses.set(waiting, cancel);
+    this.#pauses.set(slot, cancel);
   }
 
   /** True if no slot is to be filled any more. */
@@ -294,6 +296,8 @@ export class Slots {
       exchange.readEnds.buffer,
       exchange.readAtMs.buffer,
     ]);
-    this.#host.post({ type: "progress", period: this.period, launched, finished }, transfer);
+    const stalls = this.#host.takeStalls();
+    const progress = { type: "progress", period: this.period, launched, finished, stalls } as const;
+    this.#host.post(progress, transfer);
   }
 }

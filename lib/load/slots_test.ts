@@ -16,6 +16,7 @@ class ScriptedHost implements SlotsHost {
   /** Timers fire this much too early, as those of a runtime with whole milliseconds may. */
   earlyMs = 0;
   inFlight = 0;
+  readonly stalls: number[] = [];
   most = 0;
   readonly sent: { id: string; dueAtMs: number; atMs: number; signal: AbortSignal }[] = [];
   readonly posted: FromWorker[] = [];
@@ -39,6 +40,10 @@ class ScriptedHost implements SlotsHost {
   }
 
   filled(): void {}
+
+  takeStalls(): readonly number[] {
+    return this.stalls.splice(0);
+  }
 
   send(request: WireRequest, dueAtMs: number, signal: AbortSignal): Promise<Exchange> {
     const { requestId: id, timeoutMs: takesMs } = request;

@@ -32,7 +32,7 @@ export function runLoadWorker(): void {
 
 class LoadWorker implements SlotsHost {
   readonly post: SlotsHost["post"];
-  readonly #lag = new LagMeter(() => performance.now());
+  readonly #lag = new LagMeter(() => this.nowMs());
   readonly #turns = new Turns();
   #setup: Setup = { type: "setup", worker: 0, headers: {}, caCerts: [] };
   #client: Deno.HttpClient | undefined;
@@ -54,9 +54,11 @@ class LoadWorker implements SlotsHost {
 
   /** Sending to all slots at once takes a while: that is the ramp-in, not lag. */
   filled(): void {
-    this.#turns.whenIdle(() => {
-      if (this.#slots !== undefined) this.#lag.start();
-    });
+    this.#turns.whenIdle(() => this.#lag.restartLag());
+  }
+
+  takeStalls(): readonly number[] {
+    return this.#lag.takeStalls();
   }
 
   send(...[request, dueAtMs, signal]: Parameters<SlotsHost["send"]>): ReturnType<
@@ -114,6 +116,7 @@ class LoadWorker implements SlotsHost {
         slots.add(message);
         break;
       case "start":
+        this.#lag.start();
         slots.start(message);
         break;
       case "stop":

@@ -1,69 +1,107 @@
 /**
- * Was the client the limit? A period is marked where the client's own doing could have moved the
- * TTFT p95 or the throughput by more than 2 %.
+ * How much of a figure may be the client's own doing? Each request says how long it waited to be
+ * sent, and how long its answer may have waited to be read; a figure is marked where these delays
+ * together can account for more than 5 % of it.
  *
  * @module
  */
 
-import type { ClientLoad } from "../record.ts";
-import { formatMs, formatPercent } from "../units.ts";
+import type { PeriodOutcome, RequestRecord } from "../record.ts";
+import { formatPercent } from "../units.ts";
+import { dueToSentMs, ttftFromDueMs, ttftMs } from "./durations.ts";
+import { optional, spreadOf, total } from "./spread.ts";
 
-/** The part of a figure that the client may move before the period is marked. */
-export const CLIENT_TOLERANCE = 0.02;
-/** Timers of a healthy event loop are late by up to this much; less than it says nothing. */
-export const LAG_FLOOR_MS = 1;
-/** Share of its cores above which a process counts as saturated. */
-export const CPU_TOLERANCE = 0.9;
+/** The part of a figure that the client may account for before the figure is marked, in percent. */
+export const CLIENT_TOLERANCE_PERCENT = 5;
 
-/** What {@linkcode clientLimits} judges. */
-export interface ClientEvidence {
-  readonly client: ClientLoad;
-  /** 99th percentile of due to sent, without the burst at the start of the period. */
-  readonly dueToSentP99Ms?: number;
-  /** Σ (sent - due) over all requests / (concurrency x window): slot time that stood idle. */
-  readonly idleShare?: number;
-  /** Absent if no request was answered; lag is then not judged. */
-  readonly ttftP95Ms?: number;
-  readonly launched: number;
-  /** Cores that the client may use; without it its CPU time is not judged. */
-  readonly cores?: number;
+/** The part of each figure that the client's own delays can account for, in percent of it. */
+export interface ClientShares {
+  readonly ttftP50Percent?: number;
+  readonly ttftP95Percent?: number;
+  readonly ttftP99Percent?: number;
+  readonly throughputPercent?: number;
 }
 
 /**
- * The reasons why the client may have been the limit, one line each; empty if it was not.
+ * The client's shares.
  *
- * - *Event-loop lag*: a read is stamped late by up to the lag, so its p99 may be at most 2 % of the
- *   TTFT p95, or 1 ms where that is more.
- * - *Due to sent, p99*: the same bound; a request that goes out late meets another queue.
- * - *Idle slots*: a closed loop loses the time between due and sent as throughput; at most 2 %.
- * - *CPU*: at least 90 % of the cores that the client may use.
- * - *Connections opened* inside the period, or *retries*, for more than 2 % of the requests: their
- *   TTFT holds more than the server's time.
+ * - *TTFT*: every percentile is taken twice more, once of the least that the server can have taken
+ *   (without what the client may have added while its event loop was held up), and once counted
+ *   from when the request was due (one that goes out late meets another queue). The share is the
+ *   difference of the two over the percentile.
+ * - *Throughput*: a closed loop loses the time in which a slot stands empty, from when an answer
+ *   may have been complete until the next request was sent. The share is that time, within the
+ *   window, over slots x window.
+ *
+ * @param latency The requests that the latencies are taken over.
  */
-export function clientLimits(evidence: ClientEvidence): string[] {
-  const { client, launched } = evidence;
-  const reasons: string[] = [];
-  const late = (what: string, ms: number | undefined) => {
-    const ttftMs = evidence.ttftP95Ms;
-    if (ms === undefined || ttftMs === undefined) return;
-    if (ms > LAG_FLOOR_MS && ms > ttftMs * CLIENT_TOLERANCE) {
-      reasons.push(`${what} ${formatMs(ms)} is over 2 % of the TTFT p95, ${formatMs(ttftMs)}`);
-    }
+export function clientShares(
+  outcomes: readonly PeriodOutcome[],
+  latency: readonly RequestRecord[],
+): ClientShares {
+  const measured = spreadOf(latency, ttftMs);
+  const least = spreadOf(latency, leastTtftMs);
+  const most = spreadOf(latency, ttftFromDueMs);
+  const share = (of: (one: typeof measured) => number | undefined) => {
+    const [figure, low, high] = [of(measured), of(least), of(most)];
+    if (figure === undefined || low === undefined || high === undefined) return undefined;
+    return figure > 0 ? (high - low) / figure * 100 : undefined;
   };
-  late("event-loop lag p99", client.eventLoopLagP99Ms);
-  late("delay before sending p99", evidence.dueToSentP99Ms);
-  if ((evidence.idleShare ?? 0) > CLIENT_TOLERANCE) {
-    const share = formatPercent((evidence.idleShare ?? 0) * 100);
-    reasons.push(`slots stood idle for ${share} of the time before the client sent`);
-  }
-  const { cores } = evidence;
-  if (cores !== undefined && (client.cpuCores ?? 0) >= cores * CPU_TOLERANCE) {
-    reasons.push(`client CPU ${(client.cpuCores ?? 0).toFixed(2)} of ${cores} cores`);
-  }
-  const many = (count: number, what: string) => {
-    if (count > launched * CLIENT_TOLERANCE) reasons.push(`${count} of ${launched} ${what}`);
+  const slotMs = total(outcomes, (one) => one.concurrency * (one.stopAtMs - one.startAtMs));
+  const idleMs = total(outcomes, (one) => total(one.records, (record) => idleMsOf(record, one)));
+  return {
+    ...optional("ttftP50Percent", share((one) => one.medianMs)),
+    ...optional("ttftP95Percent", share((one) => one.p95Ms)),
+    ...optional("ttftP99Percent", share((one) => one.p99Ms)),
+    ...optional("throughputPercent", slotMs > 0 ? idleMs / slotMs * 100 : undefined),
   };
-  many(client.connectionsOpened ?? 0, "requests opened a connection");
-  many(client.retries, "requests were retries");
-  return reasons;
+}
+
+/** The figures whose share is over the tolerance, in words: `TTFT p95 12 %`. */
+export function clientMarks(shares: ClientShares): string[] {
+  const named = [
+    ["throughput", shares.throughputPercent],
+    ["TTFT p50", shares.ttftP50Percent],
+    ["TTFT p95", shares.ttftP95Percent],
+    ["TTFT p99", shares.ttftP99Percent],
+  ] as const;
+  return named.flatMap(([name, percent]) =>
+    isOver(percent) ? [`${name} ${formatPercent(Math.min(100, percent ?? 0))}`] : []
+  );
+}
+
+/** True where the client's share of the throughput is over the tolerance: such a level is no peak. */
+export function limitsThroughput({ throughputPercent }: ClientShares): boolean {
+  return isOver(throughputPercent);
+}
+
+/**
+ * Leaves out the requests that overlap a long stall of the client, if the others are more. Where
+ * they are not, the client was held up all along, and the shares say so.
+ */
+export function withoutStalled(
+  records: readonly RequestRecord[],
+): { readonly kept: readonly RequestRecord[]; readonly leftOut: number } {
+  const kept = records.filter((record) => record.stalled !== true);
+  return kept.length * 2 > records.length
+    ? { kept, leftOut: records.length - kept.length }
+    : { kept: records, leftOut: 0 };
+}
+
+function isOver(percent: number | undefined): boolean {
+  return percent !== undefined && percent > CLIENT_TOLERANCE_PERCENT;
+}
+
+function leastTtftMs(record: RequestRecord): number | undefined {
+  const ms = ttftMs(record);
+  return ms === undefined ? undefined : Math.max(0, ms - (record.ttftHeldMs ?? 0));
+}
+
+/** Time of the window in which the slot of a request stood empty for the client's sake. */
+function idleMsOf(record: RequestRecord, { startAtMs, stopAtMs }: PeriodOutcome): number {
+  const inside = (fromMs: number, toMs: number) =>
+    Math.max(0, Math.min(toMs, stopAtMs) - Math.max(fromMs, startAtMs));
+  const { dueAtMs, sentAtMs, endAtMs, endHeldMs = 0 } = record;
+  const waiting = dueToSentMs(record) > 0 ? inside(dueAtMs, sentAtMs) : 0;
+  return waiting + inside(endAtMs - endHeldMs, endAtMs);
 }

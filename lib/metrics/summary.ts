@@ -6,7 +6,13 @@
  */
 
 import type { ClientLoad, PeriodOutcome, RequestRecord } from "../record.ts";
-import { clientLimits } from "./client_limit.ts";
+import {
+  clientMarks,
+  type ClientShares,
+  clientShares,
+  limitsThroughput,
+  withoutStalled,
+} from "./client_limit.ts";
 import { breachesOf, type CountBreaches } from "./count_breaches.ts";
 import {
   decodeRatePerSec,
@@ -23,7 +29,7 @@ import {
   ttftMs,
   ttltMs,
 } from "./durations.ts";
-import { percentile, sortedCopy, sum, tokensInWindow } from "./intervals.ts";
+import { sum, tokensInWindow } from "./intervals.ts";
 import {
   extremes,
   isComplete,
@@ -102,10 +108,15 @@ export interface Figures extends WindowRates {
   readonly countBreaches: CountBreaches;
   /** Who counted the output tokens: `usage`, `tokenizer`, `chunks`; joined by `+` where mixed. */
   readonly outputTokensSource?: string;
+  /** Successful requests that were left out of the latencies for a long stall of the client. */
+  readonly stalledLeftOut: number;
   readonly client: ClientLoad;
+  /** The part of each figure that the client's own delays can account for. */
+  readonly clientShares: ClientShares;
+  /** The figures of which that is too much, each with its share; empty where none is. */
+  readonly clientMarks: readonly string[];
+  /** True where one of them is the throughput. */
   readonly clientLimited: boolean;
-  /** Why, one line each; empty where it was not. */
-  readonly clientLimitedReasons: readonly string[];
   /** The rates by the strict window, whichever way the rates above are counted. */
   readonly strict: WindowRates & { readonly requests: number };
 }
@@ -128,8 +139,6 @@ export interface CellSummary extends Figures {
 export interface SummaryOptions {
   /** Count only requests that were sent and ended inside the window. */
   readonly strictTimeWindow: boolean;
-  /** Cores that the client may use; without it its CPU time is not judged. */
-  readonly cores?: number;
 }
 
 /** The statistic that `--max-ttft` is compared with. */
@@ -157,16 +166,11 @@ export function summariseCell(
     throw new RangeError(`Cannot pool periods of ${levels.size} concurrencies: it has to be one`);
   }
   const each = outcomes.map((outcome) => summarisePeriod(outcome, options));
-  const reasons = each.flatMap((one) =>
-    one.clientLimitedReasons.map((reason) => `${one.periodId}: ${reason}`)
-  );
   const input = extremes(each.map((one) => one.inputTokensPerSec));
   const output = extremes(each.map((one) => one.outputTokensPerSec));
   return {
     ...figures(outcomes, options),
     periods: outcomes.length,
-    clientLimited: reasons.length > 0,
-    clientLimitedReasons: reasons,
     ...(input && { minInputTokensPerSec: input.low, maxInputTokensPerSec: input.high }),
     ...(output && { minOutputTokensPerSec: output.low, maxOutputTokensPerSec: output.high }),
   };
@@ -194,23 +198,17 @@ function figures(outcomes: readonly PeriodOutcome[], options: SummaryOptions): F
   const timed = outcomes.map((outcome) =>
     withoutRampIn(sentInWindow(outcome, options.strictTimeWindow), outcome.concurrency)
   );
-  const latency = timed.flatMap((one) => one.kept);
+  const unstalled = withoutStalled(timed.flatMap((one) => one.kept));
+  const latency = unstalled.kept;
   const sent = outcomes.flatMap((outcome) =>
     withoutRampIn(outcome.records.filter((record) => isSentIn(record, outcome)), first.concurrency)
       .kept
   );
   const dueToSent = latencySpread(sent.map(dueToSentMs));
   const ttft = spreadOf(latency, ttftMs);
-  const client = pooledClient(outcomes, records);
+  const client = pooledClient(outcomes);
   const windowMs = total(outcomes, (outcome) => outcome.stopAtMs - outcome.startAtMs);
-  const reasons = clientLimits({
-    client,
-    launched: records.length,
-    ...optional("dueToSentP99Ms", dueToSent.p99Ms),
-    ...optional("ttftP95Ms", ttft.p95Ms),
-    ...optional("idleShare", idleShare(records, first.concurrency * windowMs)),
-    ...optional("cores", options.cores),
-  });
+  const shares = clientShares(outcomes, latency);
   return {
     concurrency: first.concurrency,
     windowMs,
@@ -234,9 +232,11 @@ function figures(outcomes: readonly PeriodOutcome[], options: SummaryOptions): F
     countBreaches: breachesOf(counted),
     multiTokenChunks: counted.filter(hasMultiTokenChunks).length,
     ...optional("outputTokensSource", sources(counted)),
+    stalledLeftOut: unstalled.leftOut,
     client,
-    clientLimited: reasons.length > 0,
-    clientLimitedReasons: reasons,
+    clientShares: shares,
+    clientMarks: clientMarks(shares),
+    clientLimited: limitsThroughput(shares),
     strict: { requests: countedRequests(outcomes, true).length, ...windowRates(outcomes, true) },
   };
 }
@@ -355,10 +355,7 @@ function hitRates(
 }
 
 /** The client's account of several periods: the worst lag, the CPU time over the whole time. */
-function pooledClient(
-  outcomes: readonly PeriodOutcome[],
-  records: readonly RequestRecord[],
-): ClientLoad {
+function pooledClient(outcomes: readonly PeriodOutcome[]): ClientLoad {
   const [only] = outcomes;
   if (outcomes.length === 1 && only !== undefined) return only.client;
   const largest = (of: (client: ClientLoad) => number | undefined) =>
@@ -367,27 +364,20 @@ function pooledClient(
     const values = outcomes.map((outcome) => of(outcome.client));
     return isComplete(values) ? sum(values) : undefined;
   };
-  const delays = sortedCopy(records.map(dueToSentMs));
   const cpu = outcomes.map(({ client, startAtMs, drainedAtMs }) =>
     client.cpuCores === undefined ? undefined : client.cpuCores * (drainedAtMs - startAtMs)
   );
   const wallMs = total(outcomes, (outcome) => outcome.drainedAtMs - outcome.startAtMs);
   const cores = isComplete(cpu) && wallMs > 0 ? sum(cpu) / wallMs : undefined;
   return {
-    ...optional("dueToSentP99Ms", percentile(delays, 99)),
-    ...optional("dueToSentMaxMs", delays.at(-1)),
     ...optional("eventLoopLagP99Ms", largest((client) => client.eventLoopLagP99Ms)),
     ...optional("eventLoopLagMaxMs", largest((client) => client.eventLoopLagMaxMs)),
     ...optional("cpuCores", cores),
+    ...optional("stoppedMs", added((client) => client.stoppedMs)),
     ...optional("receivedBytes", added((client) => client.receivedBytes)),
     ...optional("connectionsOpened", added((client) => client.connectionsOpened)),
     retries: total(outcomes, (outcome) => outcome.client.retries),
   };
-}
-
-/** The share of the slots' time in which a request was due but not sent. */
-function idleShare(records: readonly RequestRecord[], slotMs: number): number | undefined {
-  return slotMs > 0 ? total(records, dueToSentMs) / slotMs : undefined;
 }
 
 function sources(records: readonly RequestRecord[]): string | undefined {

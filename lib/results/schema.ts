@@ -30,6 +30,21 @@ function spread<const Name extends string>(name: Name, what: string) {
   ] as const;
 }
 
+/** How far to trust the client, of a period and of a cell. */
+const CLIENT = [
+  number(
+    "client_share_throughput_percent",
+    "%",
+    "Part of the throughput that the client's own delays can account for",
+  ),
+  number("client_share_ttft_p50_percent", "%", "The same of the median TTFT"),
+  number("client_share_ttft_p95_percent", "%", "The same of the p95 of TTFT"),
+  number("client_share_ttft_p99_percent", "%", "The same of the p99 of TTFT"),
+  text("client_limited", "`yes` where one of these is over 5 % (folders before 0.2: by other rules)"),
+  text("client_marks", "Which, and how much: `throughput 12 %, TTFT p95 31 %`"),
+  number("stalled_requests", "", "Requests left out of latencies: the client stood still meanwhile"),
+] as const;
+
 /** `summary_{time}.csv`: one row a cell, measured at the peak concurrency. */
 export const SUMMARY_COLUMNS = [
   ...WHERE,
@@ -93,7 +108,7 @@ export const SUMMARY_COLUMNS = [
     "99th percentile of the event-loop lag of the worst worker",
   ),
   number("client_cpu_cores", "", "CPU time of the client over wall time"),
-  text("client_limited", "`yes` where the client, not the server, may have been the limit"),
+  ...CLIENT,
   number("working_set_prompts", "", "Prompts in the working set"),
   number(
     "effective_working_set_size",
@@ -125,6 +140,9 @@ export const DETAIL_COLUMNS = [
   number("max_itl", "s", "Largest gap between content-bearing reads"),
   number("tpot", "s", "(TTLT - TTFT) / (output tokens - tokens of the first chunk)"),
   number("due_to_sent_ms", "ms", "Sent minus due: the client's own delay"),
+  number("ttft_held_ms", "ms", "Of the TTFT, what the client may have added while it was held up"),
+  number("end_held_ms", "ms", "How long before the end was seen it may have been there"),
+  text("stalled", "`yes` where the client stood still for long meanwhile: not in the latencies"),
   number("headers_ms", "ms", "Response headers minus sent"),
   number("content_reads", "", "Reads that carried generated content"),
   number("content_chunks", "", "Stream events that carried generated content"),
@@ -184,7 +202,8 @@ export const PHASE_COLUMNS = [
   number("received_bytes", "B", "Bytes of response bodies"),
   number("connections_opened", "", "Connections opened inside the period"),
   number("retries", "", "Requests that were sent again"),
-  text("client_limited", "`yes` where the client may have been the limit"),
+  ...CLIENT,
+  number("client_stopped_s", "s", "Time in which all of the client stood still for 0.25 s or longer"),
   number(
     "resident_tokens",
     "tokens",
