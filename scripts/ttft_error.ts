@@ -29,7 +29,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { firstContentAtMs, ttftMs } from "../lib/metrics/durations.ts";
+import { dueToSentMs, firstContentAtMs, ttftMs } from "../lib/metrics/durations.ts";
 import { latencySpread } from "../lib/metrics/spread.ts";
 import type { PeriodOutcome, RequestRecord } from "../lib/record.ts";
 import { parseTruth } from "../lib/sim/truth_log.ts";
@@ -170,7 +170,8 @@ function report(name: string, { outcome, truth, others }: Run): void {
     }`,
   );
   console.log(`| abs(TPOT - truth) | ${of(tpotError)}`);
-  const { eventLoopLagP99Ms: lagMs, dueToSentP99Ms: dueMs, cpuCores } = outcome.client;
+  const { eventLoopLagP99Ms: lagMs, cpuCores } = outcome.client;
+  const { p99Ms: dueMs } = latencySpread(outcome.records.map(dueToSentMs));
   console.log(
     `client: event-loop lag p99 ${lagMs?.toFixed(2)} ms, due to sent p99 ${
       dueMs?.toFixed(2)

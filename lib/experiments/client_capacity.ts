@@ -139,7 +139,7 @@ function levelFrom(streams: number, summary: PeriodSummary): CapacityLevel {
     tokensPerSec: summary.outputTokensPerSec ?? 0,
     idealTokensPerSec: streams * OUTPUT_TOKENS / REQUEST_MS * 1000,
     clientLimited: summary.clientLimited,
-    reasons: summary.clientLimitedReasons,
+    reasons: summary.clientMarks,
   };
 }
 

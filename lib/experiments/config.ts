@@ -13,7 +13,7 @@ import type { ProofConfig } from "./proof.ts";
 import type { ShardConfig } from "./shard.ts";
 
 /** How a cell is driven, whatever the experiment. */
-export interface LoadConfig extends Omit<Judgement, "cores"> {
+export interface LoadConfig extends Judgement {
   readonly mode: "ramp" | "fixed";
   readonly fixedConcurrencyLevels: readonly number[];
   readonly startConcurrency: number;

@@ -7,8 +7,14 @@
 
 import { choosePeak, type Decision, type FinishedPeriod, type Peak } from "../load/controller.ts";
 import { type Judgement, observe } from "../load/runner.ts";
+import { limitsThroughput } from "../metrics/client_limit.ts";
 import { optional } from "../metrics/spread.ts";
-import { type PeriodSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
+import {
+  type CellSummary,
+  type PeriodSummary,
+  summariseCell,
+  summarisePeriod,
+} from "../metrics/summary.ts";
 import type { PeriodOutcome } from "../record.ts";
 import { latestByCell } from "../results/cells.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
@@ -19,7 +25,7 @@ import { WHOLE_SHARE } from "./pace.ts";
 import { type CellLabels, type HitRateVerdict, phaseRow, summaryRow } from "./rows.ts";
 
 /** How a merged cell is judged: the settings of the run. */
-export interface MergeJudgement extends Omit<Judgement, "cores"> {
+export interface MergeJudgement extends Judgement {
   /** Length of a period, as planned. */
   readonly periodMs: number;
 }
@@ -179,7 +185,7 @@ function mergePeriod(
     interrupted: false,
   };
   const summary = summarisePeriod(outcome, judgement);
-  const limited = each.some(({ phase }) => phase.client_limited === "yes");
+  const limited = each.some(({ phase }) => throughputWasLimited(phase));
   return {
     planned: each[0]!.phase,
     level: Number(/_c(\d+)_/.exec(periodId)?.[1] ?? outcome.concurrency),
@@ -223,6 +229,19 @@ function ms(sec: number | undefined): number | undefined {
   return sec === undefined ? undefined : sec * 1000;
 }
 
+/** Rows of before 0.2 do not say which figure was meant: it may have been this one. */
+function throughputWasLimited(phase: PhaseRow): boolean {
+  const { client_share_throughput_percent: percent, client_limited } = phase;
+  return percent === undefined ? client_limited === "yes" : limitsThroughput({
+    throughputPercent: percent,
+  });
+}
+
+function withMarkOfBefore(summary: CellSummary, limited: boolean): CellSummary {
+  if (!limited || summary.clientLimited) return summary;
+  return { ...summary, clientLimited: true, clientMarks: ["throughput", ...summary.clientMarks] };
+}
+
 /** The worst of the clients; the CPU time of all of them. */
 function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
   const largest = (values: readonly (number | undefined)[]) => {
@@ -250,7 +269,7 @@ function finishedPeriod(period: MergedPeriod, judgement: MergeJudgement): Finish
     kind: "FIXED",
     concurrency: level,
     durationMs: judgement.periodMs,
-    ...observe(summary, { ...judgement, cores: 1 }, 0),
+    ...observe(summary, judgement, 0),
   };
 }
 
@@ -294,7 +313,7 @@ function mergedRow(
   // The gaps between reads are not in the rows: their percentiles are not known.
   const { median_itl: _, p95_itl: __, p99_itl: ___, ...row } = summaryRow(
     labels,
-    summary && { ...summary, clientLimited: limited },
+    summary && withMarkOfBefore(summary, limited),
     {
       model: first?.model ?? "",
       peakReason: peak.reason,

@@ -163,7 +163,7 @@ Deno.test("phaseRow() says what the period was, what came of it and what was dec
 });
 
 Deno.test("summaryRow() has the figures of the cell in seconds and tokens", () => {
-  const summary = summariseCell([OUTCOME, OUTCOME], { strictTimeWindow: false, cores: 2 });
+  const summary = summariseCell([OUTCOME, OUTCOME], { strictTimeWindow: false });
   const row = summaryRow({ ...LABELS, workingSetTokens: 5000 }, summary, {
     model: "m",
     peakReason: "highest",

@@ -74,7 +74,6 @@ export async function runSinglePrompt(
       ttftMetric: "avg",
       tokensPerReqMetric: "avg",
       strictTimeWindow: false,
-      cores: host.cores,
     } as const,
   };
   const result = await runExperiment(

@@ -68,7 +68,7 @@ export async function runSweepExperiment(
   }
   const pace = await planPace(host, config, cells, config.output.forceRestart);
   if (pace !== undefined) await keepRound(host.files, pace.config, pace.round, false);
-  const judgement = { ...config, cores: host.cores };
+  const judgement = config;
   const frame = { ...config, judgement, ...(pace && { again: pace.round.redo }) };
   return await runExperiment(host, experiment, frame, listener, signals, async (context) => {
     if (pace !== undefined) {
@@ -238,10 +238,9 @@ function cellRow(
     const expected = cell.workingSetTokens !== undefined && verdict.causeCode === "eviction";
     listener[expected ? "note" : "warning"](`${plan.cellId}: ${verdict.cause}`);
   }
-  if (summary?.clientLimited) {
-    listener.warning(
-      `${plan.cellId}: the client may be the limit: ${summary.clientLimitedReasons[0]}`,
-    );
+  if (summary !== undefined && summary.clientMarks.length > 0) {
+    const marks = summary.clientMarks.join(", ");
+    listener.warning(`${plan.cellId}: up to so much may be the client's own delay: ${marks}`);
   }
   if (verdict.alternated?.note?.isWarning) {
     listener.warning(`${plan.cellId}: ${verdict.alternated.note.text}`);

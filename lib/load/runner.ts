@@ -34,8 +34,6 @@ export interface Judgement {
   readonly ttftMetric: TtftMetric;
   readonly tokensPerReqMetric: TokensPerReqMetric;
   readonly strictTimeWindow: boolean;
-  /** Cores that the process may use. */
-  readonly cores: number;
 }
 
 /** A period that was run, with all that is known about it. */

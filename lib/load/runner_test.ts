@@ -24,7 +24,6 @@ async function runWith(unusable: readonly string[], mostTries?: number) {
       ttftMetric: "avg",
       tokensPerReqMetric: "avg",
       strictTimeWindow: false,
-      cores: 1,
     },
     clock,
     ...(mostTries === undefined ? {} : { mostTries }),

@@ -1,48 +1,95 @@
 import assert from "node:assert/strict";
-import { type ClientEvidence, clientLimits } from "./client_limit.ts";
+import type { PeriodOutcome, RequestRecord } from "../record.ts";
+import { clientMarks, clientShares, limitsThroughput, withoutStalled } from "./client_limit.ts";
 
-const CALM: ClientEvidence = { client: { retries: 0 }, launched: 100, ttftP95Ms: 200, cores: 2 };
+function request(change: Partial<RequestRecord> & { readonly firstAtMs?: number }): RequestRecord {
+  const { firstAtMs = 100, ...rest } = change;
+  return {
+    requestId: "r",
+    labels: {
+      cellId: "c",
+      periodId: "p",
+      purpose: "measure",
+      contextSizeTokens: 10,
+      hitRatePercent: 0,
+      concurrency: 1,
+    },
+    plan: { promptTokens: 10, sharedTokens: 0, achievableTokens: 0 },
+    api: "completions",
+    url: "http://server/v1/completions",
+    maxOutputTokens: 1,
+    worker: 0,
+    dueAtMs: 0,
+    sentAtMs: 0,
+    contentReadsAtMs: Float64Array.of(firstAtMs),
+    contentChunks: 1,
+    endAtMs: firstAtMs,
+    rampIn: false,
+    ...rest,
+  };
+}
 
-Deno.test("clientLimits() finds nothing where nothing is known or wrong", () => {
-  assert.deepEqual(clientLimits(CALM), []);
-});
+function period(records: readonly RequestRecord[], stopAtMs = 1000): PeriodOutcome {
+  return {
+    cellId: "c",
+    periodId: "p",
+    concurrency: 1,
+    startAtMs: 0,
+    stopAtMs,
+    drainedAtMs: stopAtMs,
+    records,
+    client: { retries: 0 },
+    interrupted: false,
+  };
+}
 
-Deno.test("clientLimits() names each reason just beyond its bound, and not at it", () => {
-  const client = (change: Partial<ClientEvidence["client"]>) => ({
-    ...CALM,
-    client: { retries: 0, ...change },
+const sharesOf = (records: readonly RequestRecord[]) => clientShares([period(records)], records);
+
+Deno.test("clientShares() of a client that held nothing up are 0, of no request absent", () => {
+  assert.deepEqual(sharesOf([request({}), request({})]), {
+    ttftP50Percent: 0,
+    ttftP95Percent: 0,
+    ttftP99Percent: 0,
+    throughputPercent: 0,
   });
-  const table: [ClientEvidence, ClientEvidence, RegExp][] = [
-    [client({ eventLoopLagP99Ms: 4 }), client({ eventLoopLagP99Ms: 4.1 }), /event-loop lag/],
-    [{ ...CALM, dueToSentP99Ms: 4 }, { ...CALM, dueToSentP99Ms: 4.1 }, /delay before sending/],
-    [{ ...CALM, idleShare: 0.02 }, { ...CALM, idleShare: 0.021 }, /stood idle for 2.1 %/],
-    [client({ cpuCores: 1.79 }), client({ cpuCores: 1.8 }), /client CPU 1.80 of 2 cores/],
-    [
-      client({ connectionsOpened: 2 }),
-      client({ connectionsOpened: 3 }),
-      /3 of 100 requests opened/,
-    ],
-    [client({ retries: 2 }), client({ retries: 3 }), /3 of 100 requests were retries/],
-  ];
-  for (const [within, beyond, expected] of table) {
-    assert.deepEqual(clientLimits(within), []);
-    const reasons = clientLimits(beyond);
-    assert.equal(reasons.length, 1);
-    assert.match(reasons[0] ?? "", expected);
-  }
+  assert.deepEqual(sharesOf([]), { throughputPercent: 0 });
 });
 
-Deno.test("clientLimits() gives lag a floor of 1 ms, however short the TTFT is", () => {
-  const short = { ...CALM, ttftP95Ms: 10 };
-  assert.deepEqual(clientLimits({ ...short, client: { retries: 0, eventLoopLagP99Ms: 1 } }), []);
-  assert.equal(
-    clientLimits({ ...short, client: { retries: 0, eventLoopLagP99Ms: 1.1 } }).length,
-    1,
-  );
+Deno.test("clientShares() tell the figures apart: one request in ten held up moves the tail alone", () => {
+  const calm = Array.from({ length: 90 }, () => request({}));
+  const held = Array.from({ length: 10 }, () => request({ firstAtMs: 300, ttftHeldMs: 200 }));
+  const shares = sharesOf([...calm, ...held]);
+  assert.equal(shares.ttftP50Percent, 0);
+  assert.equal(Math.round(shares.ttftP95Percent ?? 0), 67);
+  assert.equal(Math.round(shares.ttftP99Percent ?? 0), 67);
+  assert.deepEqual(clientMarks(shares), ["TTFT p95 66.7 %", "TTFT p99 66.7 %"]);
+  assert.equal(limitsThroughput(shares), false, "no slot stood empty");
 });
 
-Deno.test("clientLimits() does not judge lag without a TTFT, nor CPU without cores", () => {
-  const { ttftP95Ms: _t, cores: _c, ...bare } = CALM;
-  const client = { retries: 0, eventLoopLagP99Ms: 500, cpuCores: 64 };
-  assert.deepEqual(clientLimits({ ...bare, client }), []);
+Deno.test("clientShares() count a request that went out late: in the TTFT from due, and the slot", () => {
+  const shares = sharesOf([request({ dueAtMs: 0, sentAtMs: 100, firstAtMs: 300 })]);
+  assert.equal(shares.ttftP50Percent, 50);
+  assert.equal(shares.throughputPercent, 10);
+  assert(limitsThroughput(shares));
+});
+
+Deno.test("clientShares() count an end that was seen late, and only inside the window", () => {
+  const at = (endAtMs: number) => sharesOf([request({ endAtMs, endHeldMs: 400 })]);
+  assert.equal(at(900).throughputPercent, 40);
+  assert.equal(at(1200).throughputPercent, 20, "from 800 to the end of the window");
+  assert.equal(at(1500).throughputPercent, 0);
+});
+
+Deno.test("clientMarks() begin beyond 5 %, not at it", () => {
+  assert.deepEqual(clientMarks({ ttftP95Percent: 5, throughputPercent: 5 }), []);
+  assert.deepEqual(clientMarks({ throughputPercent: 5.1 }), ["throughput 5.1 %"]);
+});
+
+Deno.test("withoutStalled() leaves a minority out, and keeps a majority", () => {
+  const calm = request({});
+  const stalled = request({ stalled: true });
+  assert.equal(withoutStalled([calm, calm, stalled]).leftOut, 1);
+  assert.deepEqual(withoutStalled([calm, calm, stalled]).kept, [calm, calm]);
+  assert.equal(withoutStalled([calm, stalled]).leftOut, 0);
+  assert.deepEqual(withoutStalled([]), { kept: [], leftOut: 0 });
 });

@@ -203,11 +203,32 @@ Deno.test("summarisePeriod() counts requests whose chunks carried several tokens
 });
 
 Deno.test("summarisePeriod() marks a period whose slots stood idle before the client sent", () => {
-  // Two slots of a second each; 50 ms of them idle is 2.5 %.
-  const late = request({ dueAtMs: 0, sentAtMs: 50, reads: [5000], endAtMs: 5000 });
+  // Two slots of a second each; 120 ms of them idle is 6 %.
+  const late = request({ dueAtMs: 0, sentAtMs: 120, reads: [5000], endAtMs: 5000 });
   const summary = summarisePeriod(period([late, ...Array(200).fill(request())]), LOOSE);
   assert.equal(summary.clientLimited, true);
-  assert.match(summary.clientLimitedReasons.join(), /slots stood idle for 2.5 %/);
+  assert.deepEqual(summary.clientMarks, ["throughput 6 %"]);
+});
+
+Deno.test("summarisePeriod() leaves requests that met a long stall out of latencies only", () => {
+  const stalled = request({ sentAtMs: 0, reads: [900, 910], endAtMs: 910, stalled: true });
+  const [with_, without_] = [
+    period([...Array(5).fill(request()), stalled]),
+    period(Array(5).fill(request())),
+  ].map((outcome) => summarisePeriod(outcome, LOOSE));
+  assert.deepEqual([with_!.stalledLeftOut, with_!.latencyRequests], [1, 5]);
+  for (const latency of ["ttft", "ttlt", "itl", "tpot", "ttftFromDue"] as const) {
+    assert.deepEqual(with_![latency], without_![latency], latency);
+  }
+  assert.equal(with_!.succeeded, 6);
+  assert((with_!.inputTokensPerSec ?? 0) > (without_!.inputTokensPerSec ?? 0));
+});
+
+Deno.test("summarisePeriod() keeps stalled requests where the client was held up all along", () => {
+  const stalled = request({ stalled: true, ttftHeldMs: 90 });
+  const summary = summarisePeriod(period([stalled, stalled, request()]), LOOSE);
+  assert.deepEqual([summary.stalledLeftOut, summary.latencyRequests], [0, 3]);
+  assert.match(summary.clientMarks.join(), /TTFT p50 90 %/);
 });
 
 Deno.test("summariseCell() pools requests and divides sums by sums", () => {
@@ -230,11 +251,17 @@ Deno.test("summariseCell() pools requests and divides sums by sums", () => {
   assert.equal(cell.client.retries, 1);
 });
 
-Deno.test("summariseCell() says which period the client limited", () => {
-  const saturated = period([request()], { client: { retries: 0, cpuCores: 1.9 } });
-  const cell = summariseCell([period([request()]), saturated], { ...LOOSE, cores: 2 });
-  assert.deepEqual(cell.clientLimitedReasons, ["RAMP_c2: client CPU 1.90 of 2 cores"]);
-  assert.ok(cell.clientLimited);
+Deno.test("summariseCell() judges the pooled figure, not its worst period", () => {
+  const idle = (ms: number) => period([request({ dueAtMs: 0, sentAtMs: ms, reads: [ms + 100] })]);
+  const cell = summariseCell([idle(0), idle(180)], LOOSE);
+  assert.equal(cell.clientShares.throughputPercent, 4.5);
+  assert.ok(!cell.clientLimited);
+  assert.ok(summariseCell([idle(90), idle(180)], LOOSE).clientLimited);
+});
+
+Deno.test("a saturated CPU or retries alone mark nothing: they move no figure", () => {
+  const busy = period([request()], { client: { retries: 9, cpuCores: 64, eventLoopLagP99Ms: 50 } });
+  assert.deepEqual(summarisePeriod(busy, LOOSE).clientMarks, []);
 });
 
 Deno.test("summariseCell() refuses no period and different concurrencies", () => {

@@ -40,9 +40,16 @@ const CLIENT = [
   number("client_share_ttft_p50_percent", "%", "The same of the median TTFT"),
   number("client_share_ttft_p95_percent", "%", "The same of the p95 of TTFT"),
   number("client_share_ttft_p99_percent", "%", "The same of the p99 of TTFT"),
-  text("client_limited", "`yes` where one of these is over 5 % (folders before 0.2: by other rules)"),
+  text(
+    "client_limited",
+    "`yes` where one of these is over 5 % (folders before 0.2: by other rules)",
+  ),
   text("client_marks", "Which, and how much: `throughput 12 %, TTFT p95 31 %`"),
-  number("stalled_requests", "", "Requests left out of latencies: the client stood still meanwhile"),
+  number(
+    "stalled_requests",
+    "",
+    "Requests left out of latencies: the client stood still meanwhile",
+  ),
 ] as const;
 
 /** `summary_{time}.csv`: one row a cell, measured at the peak concurrency. */
@@ -203,7 +210,11 @@ export const PHASE_COLUMNS = [
   number("connections_opened", "", "Connections opened inside the period"),
   number("retries", "", "Requests that were sent again"),
   ...CLIENT,
-  number("client_stopped_s", "s", "Time in which all of the client stood still for 0.25 s or longer"),
+  number(
+    "client_stopped_s",
+    "s",
+    "Time in which all of the client stood still for 0.25 s or longer",
+  ),
   number(
     "resident_tokens",
     "tokens",
