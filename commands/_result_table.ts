@@ -72,9 +72,30 @@ export function resultTable(rows: readonly SummaryRow[], terminalColumns: number
   ];
   const lines = alignedLines(table);
   if (rows.some((row) => row.client_limited === "yes")) {
-    lines.push("* the client may have been the limit, not the server");
+    lines.push(...clientLines(rows));
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** Cells whose marks are spelled out; the CSV has the others. */
+const MARKS_TOLD = 4;
+
+function clientLines(rows: readonly SummaryRow[]): string[] {
+  const marked = rows.filter((row) => row.client_limited === "yes");
+  const more = marked.length - MARKS_TOLD;
+  return [
+    "* more than 5 % of a figure may be the client's own delay, not the server's:",
+    ...marked.slice(0, MARKS_TOLD).map((row) => {
+      const set = row.working_set_size === undefined
+        ? ""
+        : ` of ${formatShort(row.working_set_size)}`;
+      const where = `${formatCount(row.context_size)}${set} at ${
+        formatPercent(row.cache_hit_rate)
+      }`;
+      return `  ${where}: ${row.client_marks ?? "which is not recorded"}`;
+    }),
+    ...(more > 0 ? [`  and ${more} more (client_marks in the summary)`] : []),
+  ];
 }
 
 /** Lines of columns that are aligned to the right; the last one is not. */

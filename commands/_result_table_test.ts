@@ -16,20 +16,22 @@ const row: SummaryRow = {
   failed_requests: 12_345,
   hit_rate_verdict: "unchecked",
   client_limited: "yes",
+  client_marks: "throughput 12 %, TTFT p50 8 %, TTFT p95 31.4 %",
 };
 
 Deno.test("resultTable() fits a terminal of 80 columns", () => {
   const lines = resultTable([row], 80).trimEnd().split("\n");
-  assert.equal(lines.length, 3);
+  assert.equal(lines.length, 4);
   for (const line of lines) assert.ok(line.length <= 80, `${line.length}: ${line}`);
   assert.match(lines[1] ?? "", /128,000.*99\.8 %.*768k.*123 ms.*12,345.*unchecked\*$/);
 });
 
 Deno.test("resultTable() prints every column where there is room", () => {
-  const [head = "", line = "", note = ""] = resultTable([row], Infinity).split("\n");
+  const [head = "", line = "", note = "", marks = ""] = resultTable([row], Infinity).split("\n");
   assert.match(head, /achiev\..*TTFT avg.*ok/);
   assert.match(line, /98\.7 ms.*96/);
-  assert.match(note, /client may have been the limit/);
+  assert.match(note, /more than 5 % of a figure may be the client's own delay/);
+  assert.equal(marks, "  128,000 at 100 %: throughput 12 %, TTFT p50 8 %, TTFT p95 31.4 %");
 });
 
 Deno.test("resultTable() names the working set of each row, within 80 columns", () => {

@@ -231,8 +231,9 @@ function judge(
   };
 }
 
-const percents = (shares: readonly number[]) =>
-  shares.map((one) => (one * 100).toFixed(1)).join(" / ");
+function percents(shares: readonly number[]): string {
+  return shares.map((one) => (one * 100).toFixed(1)).join(" / ");
+}
 
 function report(kind: Case, runs: readonly Run[]): void {
   console.log(`\n## ${kind}: ${runs.length} runs\n`);

@@ -212,7 +212,7 @@ export class Slots {
   }
 
   #sendLater(slot: Slot, request: WireRequest, finished: Finished, pauseMs: number): void {
-    const { exchange, rampIn, retries } = finished;
+    const { rampIn, retries } = finished;
     const cancel = this.#host.after(pauseMs, () => {
       this.#retries.delete(retry);
       const dueAtMs = this.#host.nowMs();

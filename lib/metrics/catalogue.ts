@@ -241,17 +241,44 @@ export const METRICS = [
     needs: [],
   },
   {
+    name: "client_share_throughput_percent",
+    title: "Client's share of the throughput",
+    group: "client",
+    unit: "%",
+    displayUnit: "%",
+    formula:
+      "Σ (from when an end may have been there, unseen, to when the next request was sent) / (concurrency x window)",
+    source: "Requests of the period; time inside the window only",
+    better: "lower",
+    needs: [],
+    note:
+      "What the client's own delays can account for at most. Pauses after failures are not its.",
+  },
+  {
+    name: "client_share_ttft_p95_percent",
+    title: "Client's share of TTFT",
+    group: "client",
+    unit: "%",
+    displayUnit: "%",
+    formula: "(p95 of TTFT from due - p95 of TTFT without the time held up) / p95 of TTFT",
+    source: LATENCY_SOURCE,
+    better: "lower",
+    needs: ["a streamed answer"],
+    note:
+      "The same for p50 and p99. A read that comes in a stall of the event loop may have waited since the stall began. Requests that overlap a stall of 0.25 s are left out of latencies, and counted.",
+  },
+  {
     name: "client_limited",
     title: "Client limited",
     group: "client",
     unit: "",
     displayUnit: "",
     formula:
-      "event-loop lag p99 or due to sent p99 > max(1 ms, 2 % of TTFT p95), or Σ (sent - due) > 2 % of concurrency x window, or CPU >= 90 % of the cores, or connections opened or retries > 2 % of the requests",
-    source: "The client's own account of the period",
+      "the client's share of the throughput or of TTFT p50, p95 or p99 is over 5 % of that figure",
+    source: "The delays of the requests themselves, and when the event loops were held up",
     better: "neither",
     needs: [],
-    note: "The client, not the server, may have been the limit. Such a level is no peak.",
+    note: "`client_marks` names the figures. A level whose throughput is marked is no peak.",
   },
 ] as const satisfies readonly Metric[];
 

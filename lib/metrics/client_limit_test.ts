@@ -43,7 +43,9 @@ function period(records: readonly RequestRecord[], stopAtMs = 1000): PeriodOutco
   };
 }
 
-const sharesOf = (records: readonly RequestRecord[]) => clientShares([period(records)], records);
+function sharesOf(records: readonly RequestRecord[]) {
+  return clientShares([period(records)], records);
+}
 
 Deno.test("clientShares() of a client that held nothing up are 0, of no request absent", () => {
   assert.deepEqual(sharesOf([request({}), request({})]), {

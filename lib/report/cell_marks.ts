@@ -5,6 +5,7 @@
  */
 
 import { COLOURS, type PlotlyObject, rounded } from "./figure.ts";
+import { clientMarkText } from "./client_marks.ts";
 import type { Point } from "./points.ts";
 
 /** Where a point stands. */
@@ -22,7 +23,9 @@ function clientLimitedMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] 
     name: "client-limited",
     size: 15,
     color: COLOURS.vermillion,
-    hovertemplate: "the client may have been the limit",
+    hovertemplate: limited.map((point) =>
+      `may be the client's own delay: ${clientMarkText(point.row) ?? ""}`
+    ),
   });
 }
 
@@ -41,7 +44,8 @@ interface Ring {
   readonly name: string;
   readonly size: number;
   readonly color: string;
-  readonly hovertemplate: string;
+  /** One for all, or one each. */
+  readonly hovertemplate: string | readonly string[];
 }
 
 function rings(

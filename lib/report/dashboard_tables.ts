@@ -6,6 +6,7 @@
 
 import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatBytes, formatCount } from "../units.ts";
+import { clientMarkText } from "./client_marks.ts";
 import type { GraphTable } from "./figure.ts";
 import { cellText, formatRatio } from "./findings.ts";
 import type { Gain } from "./gains.ts";
@@ -197,7 +198,7 @@ export function clientTable(rows: RunRows): GraphTable | undefined {
       most("retries"),
     ];
     if (cells.every((cell) => cell === undefined)) continue;
-    table.push([cellText(point.row), ...cells, point.row.client_limited]);
+    table.push([cellText(point.row), ...cells, clientMarkText(point.row)]);
   }
   return table.length === 0 ? undefined : { columns: CLIENT_COLUMNS, rows: table };
 }
@@ -211,7 +212,7 @@ const CLIENT_COLUMNS: GraphTable["columns"] = [
   { label: "CPU, cores", kind: "rate" },
   { label: "Connections opened", kind: "count" },
   { label: "Retries", kind: "count" },
-  { label: "Client-limited", kind: "text" },
+  { label: "May be the client's own delay", kind: "text" },
 ];
 
 type ClientColumn =

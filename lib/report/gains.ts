@@ -6,6 +6,7 @@
 
 import type { RunData } from "../results/schema.ts";
 import { formatCount, formatPercent } from "../units.ts";
+import { isThroughputMarked } from "./client_marks.ts";
 import {
   distinct,
   isWarmup,
@@ -109,7 +110,7 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[
 }
 
 function cautionOf(before: Point, after: Point): string | undefined {
-  const limited = [before, after].filter((point) => point.row.client_limited === "yes");
+  const limited = [before, after].filter((point) => isThroughputMarked(point.row));
   if (limited.length === 2) return "client-limited at both points";
   if (limited[0] === after) return "client-limited at the faster point: the server may do more";
   if (limited[0] === before) return "client-limited at the base: the ratio may be too high";

@@ -6,26 +6,18 @@
 
 import type { RunData } from "../results/schema.ts";
 import { formatCount } from "../units.ts";
+import { clientWarnings } from "./client_marks.ts";
 import { failureKinds } from "./request_figures.ts";
 
 /** One sentence each, most important first. */
 export function warningsOf(run: RunData): string[] {
   return [
-    ...clientWarnings(run),
+    ...clientWarnings(run.summary, run.phases),
     ...failureWarnings(run),
     ...countWarnings(run),
     ...unknowns(run),
     ...(run.config.warnings ?? []),
     ...run.problems.map((problem) => `Not read: ${problem}`),
-  ];
-}
-
-function clientWarnings(run: RunData): string[] {
-  const limited = run.summary.filter((row) => row.client_limited === "yes").length;
-  if (limited === 0) return [];
-  return [
-    `In ${limited} of ${run.summary.length} cells the measuring client may have been the limit:` +
-    " their throughput is a lower bound of the server's, and their latency an upper one.",
   ];
 }
 
@@ -76,6 +68,6 @@ export function assuranceOf(run: RunData): string {
   return [
     "No warnings.",
     requests > 0 ? `None of the ${formatCount(requests)} recorded requests failed.` : "",
-    client ? "No cell was limited by the measuring client." : "",
+    client ? "No figure of a cell is marked as the measuring client's own doing." : "",
   ].filter((part) => part !== "").join(" ");
 }

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { CLIENT_COLUMNS } from "./client_columns.ts";
 import { type Column, number, python, type Row, text } from "./columns.ts";
 import type { StatedTier, TierMap } from "./tier_map_file.ts";
 
@@ -29,28 +30,6 @@ function spread<const Name extends string>(name: Name, what: string) {
     number(`p99_${name}`, "s", `99th percentile of ${what}, pooled over the periods at the peak`),
   ] as const;
 }
-
-/** How far to trust the client, of a period and of a cell. */
-const CLIENT = [
-  number(
-    "client_share_throughput_percent",
-    "%",
-    "Part of the throughput that the client's own delays can account for",
-  ),
-  number("client_share_ttft_p50_percent", "%", "The same of the median TTFT"),
-  number("client_share_ttft_p95_percent", "%", "The same of the p95 of TTFT"),
-  number("client_share_ttft_p99_percent", "%", "The same of the p99 of TTFT"),
-  text(
-    "client_limited",
-    "`yes` where one of these is over 5 % (folders before 0.2: by other rules)",
-  ),
-  text("client_marks", "Which, and how much: `throughput 12 %, TTFT p95 31 %`"),
-  number(
-    "stalled_requests",
-    "",
-    "Requests left out of latencies: the client stood still meanwhile",
-  ),
-] as const;
 
 /** `summary_{time}.csv`: one row a cell, measured at the peak concurrency. */
 export const SUMMARY_COLUMNS = [
@@ -115,7 +94,7 @@ export const SUMMARY_COLUMNS = [
     "99th percentile of the event-loop lag of the worst worker",
   ),
   number("client_cpu_cores", "", "CPU time of the client over wall time"),
-  ...CLIENT,
+  ...CLIENT_COLUMNS,
   number("working_set_prompts", "", "Prompts in the working set"),
   number(
     "effective_working_set_size",
@@ -209,7 +188,7 @@ export const PHASE_COLUMNS = [
   number("received_bytes", "B", "Bytes of response bodies"),
   number("connections_opened", "", "Connections opened inside the period"),
   number("retries", "", "Requests that were sent again"),
-  ...CLIENT,
+  ...CLIENT_COLUMNS,
   number(
     "client_stopped_s",
     "s",
