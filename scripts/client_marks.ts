@@ -200,7 +200,10 @@ function judge(
   stops: Stops,
 ): Run {
   const where = (row: PhaseRow | DetailRow) => `${row.cache_hit_rate} ${row.phase_id}`;
-  const rows = details.filter((row) => where(row) === where(phase) && row.ramp_in !== "yes");
+  const settled = details.filter((row) => where(row) === where(phase) && row.ramp_in !== "yes");
+  // As in the figures: requests that met a long stall are left out where the others are more.
+  const calm = settled.filter((row) => row.stalled !== "yes");
+  const rows = calm.length * 2 > settled.length ? calm : settled;
   const pairs = rows.flatMap(({ request_id = "", ttft }) => {
     const entry = truth.get(request_id);
     const [first] = entry?.chunks[0] ?? [];

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { systemClock } from "../host.ts";
-import { dueToSentMs } from "../metrics/durations.ts";
 import type { InferenceRequest, RequestRecord } from "../record.ts";
 import { type LoadPool, openPool, type PoolOptions } from "./pool.ts";
 import {
@@ -320,8 +319,6 @@ Deno.test("runPeriod() records failures, goes on, and spares a dead server", asy
       assert.equal(failure?.kind, "http_status");
       assert(!failure?.message.includes("sk-1"));
     }
-    const delays = outcome.records.map(dueToSentMs);
-    assert(Math.max(...delays) < 45, "a pause is not a delay");
   }, { headers: { authorization: "Bearer sk-123456789" } });
 });
 

@@ -320,3 +320,23 @@ Deno.test("Slots report at half of their stock, and otherwise let exchanges wait
   await host.until(40);
   assert.equal(progress(), 1, "2 are left, and 4 are over: one message");
 });
+
+Deno.test("a pause after failures is not the client's delay, however late its timer comes", async () => {
+  const { host, add } = scene(1, { minRequests: 4 }, { earlyMs: -7 });
+  add([["bad0", 5], ["bad1", 5], ["bad2", 5], ["good", 5]], true);
+  await host.until(2000);
+  assert.equal(host.sent.length, 4);
+  const paused = host.sent.slice(2);
+  assert(paused[0]!.atMs - host.sent[1]!.atMs > 50, "there was a pause");
+  for (const { dueAtMs, atMs } of paused) assert.equal(atMs - dueAtMs, 0);
+});
+
+Deno.test("progress brings the stalls since the last one, each once", async () => {
+  const { host, add } = scene(1, { minRequests: 2 }, {});
+  host.stalls.push(12, 19);
+  add([["a", 30], ["b", 30]], true);
+  await host.until(500);
+  const sent = host.posted.flatMap((one) => one.type === "progress" ? [one.stalls] : []);
+  assert(sent.length > 1);
+  assert.deepEqual(sent.flat(), [12, 19]);
+});
