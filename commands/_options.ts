@@ -9,6 +9,7 @@ import type { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
 import { normaliseEndpoint } from "../lib/client/openai.ts";
 import { KvmarkError } from "../lib/errors.ts";
+import { redactorOf } from "../lib/redaction.ts";
 import type { TargetConfig } from "../lib/experiments/session.ts";
 import type { Host } from "../lib/host.ts";
 import { parseDurationMs, parseTokens } from "../lib/units.ts";
@@ -245,6 +246,8 @@ export async function targetFrom(
   }
   const key = await apiKey(host, options);
   if (key !== undefined) headers["authorization"] ??= `Bearer ${key}`;
+  // Whatever a server repeats: no key is said. Results on stdout are cleaned where they are made.
+  host.stderr.filter?.(redactorOf(headers));
   const { model, tokenizer, ca } = options;
   const [metricsUrl, ...moreMetricsUrls] = options.metricsUrl ?? [];
   return {

@@ -6,7 +6,8 @@
 
 import { Command } from "@commander-js/extra-typings";
 import * as v from "valibot";
-import { KvmarkError } from "../lib/errors.ts";
+import { KvmarkError, oneLine } from "../lib/errors.ts";
+import { mapStrings, redactorOf } from "../lib/redaction.ts";
 import { calibrateClient } from "../lib/experiments/client_capacity.ts";
 import { accessTo, type TargetConfig } from "../lib/experiments/session.ts";
 import type { Host } from "../lib/host.ts";
@@ -80,7 +81,9 @@ async function doctor(host: Host, raw: unknown): Promise<void> {
     host.stderr.write("examining the cache …\n");
     const { clock } = host;
     const found = await diagnose(access, facts, { clock, nonce: crypto.randomUUID() });
-    const report = options.client ? await withClient(host, options, found) : found;
+    const whole = options.client ? await withClient(host, options, found) : found;
+    const redact = redactorOf(config.headers);
+    const report = mapStrings(whole, (text) => redact(oneLine(text)));
     host.stdout.write(options.json ? `${JSON.stringify(report)}\n` : doctorText(report));
     requireCaching(report);
   } finally {

@@ -62,11 +62,19 @@ export class KvmarkError extends Error {
   readonly problems: readonly string[];
 
   constructor(kind: ErrorKind, message: string, options: KvmarkErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(oneLine(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.kind = kind;
-    this.hint = options.hint;
-    this.problems = options.problems ?? [];
+    this.hint = options.hint === undefined ? undefined : oneLine(options.hint);
+    this.problems = (options.problems ?? []).map(oneLine);
   }
+}
+
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g;
+
+/** Line breaks and control characters become spaces: text of a server must not look like ours. */
+export function oneLine(text: string): string {
+  return text.replace(CONTROLS, " ");
 }
 
 /**

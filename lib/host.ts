@@ -8,6 +8,7 @@
  */
 
 import process from "node:process";
+import { KvmarkError } from "./errors.ts";
 
 /** Monotonic time for intervals, wall time for labels. */
 export interface Clock {
@@ -43,6 +44,8 @@ export interface Terminal {
   write(text: string): void;
   readonly isTerminal: boolean;
   columns(): number;
+  /** Passes all further text through this first. */
+  filter?(change: (text: string) => string): void;
 }
 
 /** The process, as the program sees it. */
@@ -103,7 +106,10 @@ const systemFiles: Files = {
   },
   writeText: (path, text, mode) => writeWhole(path, new TextEncoder().encode(text), mode),
   writeBytes: (path, bytes) => writeWhole(path, bytes),
-  appendText: (path, text) => Deno.writeTextFile(path, text, { append: true }),
+  async appendText(path, text) {
+    await requireOwnFile(path);
+    await Deno.writeTextFile(path, text, { append: true });
+  },
   makeDir: (path) => Deno.mkdir(path, { recursive: true }),
   async list(path) {
     const names: string[] = [];
@@ -145,24 +151,51 @@ async function boundedStream(
   most: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const { isFile, isDirectory, size } = await Deno.stat(path);
-  if (size > most) throw new Error(`${path} is too long: ${size} bytes`);
+  if (size > most) throw tooLong(path, `${size} bytes`);
   if (isFile || isDirectory) return undefined;
   using file = await Deno.open(path);
   const bytes = new Uint8Array(MOST_STREAM_BYTES + 1);
   let length = 0;
   for (let count; (count = await file.read(bytes.subarray(length))) !== null;) {
     length += count;
-    if (length > MOST_STREAM_BYTES) throw new Error(`${path} does not end`);
+    if (length > MOST_STREAM_BYTES) throw new KvmarkError("io", `${path} does not end`);
   }
   return bytes.slice(0, length);
 }
 
+function tooLong(path: string, size: string): KvmarkError {
+  return new KvmarkError("io", `${path} is too long: ${size}`, {
+    hint: "kvmark writes no such file: remove it, or give another folder",
+  });
+}
+
+/**
+ * A folder may have been prepared by somebody else: what is written to a link reaches its target,
+ * and a pipe waits for a reader.
+ *
+ * @throws {KvmarkError} `io` if something is there that is no plain file.
+ */
+async function requireOwnFile(path: string): Promise<void> {
+  const info = await Deno.lstat(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  });
+  if (info === undefined || info.isFile) return;
+  const what = info.isSymlink ? "a symbolic link" : info.isDirectory ? "a folder" : "no plain file";
+  throw new KvmarkError("io", `${path} is ${what}, and is not written to`, {
+    hint: "remove it, or give another folder",
+  });
+}
+
 async function writeWhole(path: string, bytes: Uint8Array, mode?: number): Promise<void> {
   const beside = `${path}.tmp`;
+  // What a killed run left, or a link that somebody put there: its name goes, not its target.
+  await Deno.remove(beside).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
   const file = await Deno.open(beside, {
     write: true,
-    create: true,
-    truncate: true,
+    createNew: true,
     ...(mode === undefined ? {} : { mode }),
   });
   try {
@@ -190,9 +223,11 @@ function terminal(stream: typeof Deno.stdout | typeof Deno.stderr): Terminal {
     stream === Deno.stderr || code === "EPIPE" || (code === "EIO" && isTerminal);
   // The progress bar writes to node's stream, which tells its errors by an event.
   if (stream === Deno.stderr && isTerminal) process.stderr.on("error", () => {});
+  let change = (text: string) => text;
   return {
+    filter: (to) => void (change = to),
     write(text) {
-      const bytes = encoder.encode(text.replace(CONTROLS, "\ufffd"));
+      const bytes = encoder.encode(change(text).replace(CONTROLS, "\ufffd"));
       try {
         for (let done = 0; done < bytes.length;) done += stream.writeSync(bytes.subarray(done));
       } catch (error) {
@@ -250,6 +285,7 @@ export function denoHost(workerModule: string): Host {
 }
 
 async function tryLock(path: string): Promise<(() => Promise<void>) | undefined> {
+  await requireOwnFile(path);
   const file = await Deno.open(path, { create: true, append: true });
   if (!await file.tryLock(true)) {
     file.close();

@@ -29,3 +29,30 @@ Deno.test("readText() refuses a file that no string can hold", async () => {
     await Deno.remove(path);
   }
 });
+
+Deno.test("no file of kvmark is written through a link, a pipe or a folder of its name", async () => {
+  const dir = await Deno.makeTempDir();
+  const host = denoHost(import.meta.url);
+  try {
+    const target = `${dir}/precious`;
+    await Deno.writeTextFile(target, "precious");
+    for (const name of ["a.csv", "b.json.tmp", "c.json", ".kvmark.lock"]) {
+      await Deno.symlink(target, `${dir}/${name}`);
+    }
+    await assert.rejects(files.appendText(`${dir}/a.csv`, "x"), /a\.csv is a symbolic link/);
+    await files.writeText(`${dir}/b.json`, "new");
+    await files.writeText(`${dir}/c.json`, "new");
+    assert.equal(await files.readText(`${dir}/b.json`), "new");
+    assert.equal(await files.readText(`${dir}/c.json`), "new");
+    assert.ok((await Deno.lstat(`${dir}/c.json`)).isFile);
+    await assert.rejects(host.tryLock(`${dir}/.kvmark.lock`), /is a symbolic link/);
+    assert.equal(await files.readText(target), "precious");
+    const pipe = `${dir}/pipe.csv`;
+    assert.ok((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+    await assert.rejects(files.appendText(pipe, "x"), /is no plain file/);
+    await Deno.mkdir(`${dir}/folder.csv`);
+    await assert.rejects(files.appendText(`${dir}/folder.csv`, "x"), /is a folder/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

@@ -14,7 +14,16 @@ const MAX_FUNCTION_LINES = 60;
 /** Lines that a file may have. */
 const MAX_FILE_LINES = 400;
 
-const FOUNDATION = ["record", "errors", "units", "random", "host", "hugging_face", "token_counts"]
+const FOUNDATION = [
+  "record",
+  "errors",
+  "redaction",
+  "units",
+  "random",
+  "host",
+  "hugging_face",
+  "token_counts",
+]
   .map((name) => `lib/${name}`);
 const PARTS = ["prompt", "client", "server", "metrics", "results", "model"].map((n) => `lib/${n}`);
 const TOOLS = ["load", "tiers", "report", "sim"].map((name) => `lib/${name}`);

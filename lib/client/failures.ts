@@ -128,25 +128,3 @@ export function oneLine(text: string): string {
     .trim();
   return line.length <= MESSAGE_CHARS ? line : `${line.slice(0, MESSAGE_CHARS - 1)}…`;
 }
-
-/**
- * A message without the header values that were sent: some servers repeat a key that they refuse.
- *
- * @param headers The headers of the request; values of at least 8 characters are struck out, also
- * without the scheme of an Authorization header.
- */
-export function redacted(message: string, headers: Readonly<Record<string, string>>): string {
-  let text = message;
-  for (const value of Object.values(headers)) {
-    for (const secret of [value, value.replace(/^\w+\s+/, "")]) {
-      if (secret.length >= 8) text = text.replaceAll(secret, "***");
-      // A message that was cut may end in the middle of it.
-      for (let part = Math.min(secret.length, text.length) - 1; part >= 4; part--) {
-        if (!text.endsWith(`${secret.slice(0, part)}…`)) continue;
-        text = `${text.slice(0, -part - 1)}***…`;
-        break;
-      }
-    }
-  }
-  return text;
-}

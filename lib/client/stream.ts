@@ -8,7 +8,8 @@
  */
 
 import type { Failure } from "../record.ts";
-import { failureOfStatus, failureOfThrown, redacted } from "./failures.ts";
+import { redactorOf } from "../redaction.ts";
+import { failureOfStatus, failureOfThrown } from "./failures.ts";
 
 /** What {@linkcode exchange} sends. */
 export interface ExchangeRequest {
@@ -118,7 +119,7 @@ export async function exchange(
   options.signal?.removeEventListener("abort", onAbort);
   const read = log.finish();
   if (facts.status !== undefined && facts.status !== 200 && stopped === undefined) {
-    const body = redacted(new TextDecoder().decode(read.bytes), options.headers);
+    const body = redactorOf(options.headers)(new TextDecoder().decode(read.bytes));
     failure = failureOfStatus(facts.status, facts, body);
   }
   return {

@@ -10,7 +10,9 @@ import type { Judgement } from "../load/runner.ts";
 import { openRunDir, type RunDir } from "../results/run_dir.ts";
 import type { ExperimentKind, RunConfig } from "../results/schema.ts";
 import { measureClockOffset } from "../server/clock_offset.ts";
+import { mapStrings, redactorOf } from "../redaction.ts";
 import type { CellContext } from "./cell.ts";
+import { cleanText, withCleanRows } from "./clean_rows.ts";
 import { coldNote, REUSED_START, startCold } from "./cold.ts";
 import type { OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { DEFAULT_ERROR_HANDLING, type ErrorHandling } from "./error_handling.ts";
@@ -57,10 +59,11 @@ export async function runExperiment(
   signals: Signals,
   body: (context: CellContext) => Promise<boolean | RunEnd>,
 ): Promise<RunResult> {
-  const listener = collectWarnings(outer);
+  const redact = redactorOf(config.target.headers);
+  const listener = collectWarnings(outer, cleanText(redact));
   const startedAt = new Date(host.clock.wallMs());
   const { output } = config;
-  const runDir = await openOutput(host, experiment, output);
+  const runDir = withCleanRows(await openOutput(host, experiment, output), redact);
   let session: Session | undefined;
   let watch: ServerWatch | undefined;
   try {
@@ -76,7 +79,8 @@ export async function runExperiment(
     const more = await factsOfRun(host, config, session, listener);
     const about = () => {
       const base = runConfig(experiment, session!, output, listener.warnings, startedAt);
-      return { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
+      const all = { ...base, ...more, cold, notes: [...base.notes ?? [], coldNote(cold)] };
+      return mapStrings(all, cleanText(redact));
     };
     watch = watchSession(host, session, runDir, proof, listener, signals);
     await runDir.writeRunJson(about());

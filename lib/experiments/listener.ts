@@ -39,13 +39,21 @@ export interface RunListener {
   cellFinished?(position: CellPosition, row: SummaryRow): void;
 }
 
-/** A listener that keeps the warnings and passes everything on. */
-export function collectWarnings(listener: RunListener): RunListener & { warnings: string[] } {
+/**
+ * A listener that keeps the warnings and passes everything on.
+ *
+ * @param clean Makes text that may come from a server fit to be said.
+ */
+export function collectWarnings(
+  listener: RunListener,
+  clean: (text: string) => string = (text) => text,
+): RunListener & { warnings: string[] } {
   const warnings: string[] = [];
   return {
     warnings,
-    note: (text) => listener.note(text),
-    warning(text) {
+    note: (text) => listener.note(clean(text)),
+    warning(said) {
+      const text = clean(said);
       if (warnings.includes(text)) return;
       warnings.push(text);
       listener.warning(text);

@@ -13,6 +13,7 @@
 
 import type { Files } from "../host.ts";
 import { parseProgress, PROGRESS_NAME } from "../results/progress.ts";
+import { readOwnText } from "../results/own_text.ts";
 import { type ShardConfig, shardDir } from "./shard.ts";
 
 /** Name of the file. */
@@ -122,5 +123,5 @@ async function finishedCells(files: Files, dir: string): Promise<ReadonlySet<str
 }
 
 async function textOf(files: Files, path: string): Promise<string | undefined> {
-  return await files.stat(path) === undefined ? undefined : await files.readText(path);
+  return await files.stat(path) === undefined ? undefined : await readOwnText(files, path);
 }

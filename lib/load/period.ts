@@ -5,9 +5,9 @@
  * @module
  */
 
-import { redacted } from "../client/failures.ts";
 import { toRecord } from "../client/openai.ts";
 import type { Clock } from "../host.ts";
+import { redactorOf } from "../redaction.ts";
 import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
 import { firstContentAtMs } from "../metrics/durations.ts";
 import { clientLoad } from "./client_load.ts";
@@ -345,5 +345,5 @@ function withoutKeys(
 ): RequestRecord {
   const { failure } = record;
   if (failure === undefined) return record;
-  return { ...record, failure: { ...failure, message: redacted(failure.message, headers) } };
+  return { ...record, failure: { ...failure, message: redactorOf(headers)(failure.message) } };
 }

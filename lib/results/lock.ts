@@ -10,6 +10,7 @@
 
 import { KvmarkError } from "../errors.ts";
 import type { Clock, Files } from "../host.ts";
+import { readOwnText } from "./own_text.ts";
 
 /** What {@linkcode takeLock} needs. */
 export interface LockOptions {
@@ -111,6 +112,7 @@ async function kernelLock(
   try {
     release = await options.tryLock(path);
   } catch (error) {
+    if (error instanceof KvmarkError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     notes.push(`${options.dir} has no file locks (${reason}): do not run two kvmark on it`);
     return undefined;
@@ -125,7 +127,7 @@ async function kernelLock(
 async function holders(files: Files, path: string): Promise<Taken[]> {
   if (await files.stat(path) === undefined) return [];
   const open = new Map<string, Taken>();
-  for (const line of (await files.readText(path)).split("\n")) {
+  for (const line of (await readOwnText(files, path)).split("\n")) {
     const event = eventOf(line);
     if (typeof event.free === "string") open.delete(event.free);
     if (typeof event.take !== "string") continue;

@@ -7,6 +7,7 @@
 import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
 import { headerLine } from "./csv.ts";
+import { readOwnText } from "./own_text.ts";
 import { parseProgress, type Progress, PROGRESS_NAME } from "./progress.ts";
 import {
   DETAIL_COLUMNS,
@@ -48,7 +49,7 @@ export async function storedProgress(
   }
   let stored: Progress | undefined;
   try {
-    stored = parseProgress(await files.readText(`${dir}/${PROGRESS_NAME}`));
+    stored = parseProgress(await readOwnText(files, `${dir}/${PROGRESS_NAME}`));
   } catch (error) {
     if (forceRestart) return undefined;
     throw error;

@@ -6,6 +6,7 @@
  */
 
 import { KvmarkError } from "../errors.ts";
+import { redactorOf } from "../redaction.ts";
 
 /** How to reach one server. `fetch` is injected: it carries the TLS options, or is a test's. */
 export interface ServerAccess {
@@ -163,7 +164,7 @@ export function excerpt(access: ServerAccess, reply: ServerReply): string {
   const candidates = [error?.["message"], body?.["error"], body?.["message"], body?.["detail"]];
   const found = candidates.find((value) => typeof value === "string" && value !== "");
   const text = typeof found === "string" ? found : reply.text;
-  const line = redact(access, text).replaceAll(/\s+/g, " ").trim();
+  const line = redactorOf(access.headers)(text).replaceAll(/\s+/g, " ").trim();
   if (line === "" || (found === undefined && line.startsWith("<"))) return "";
   return `: "${line.length > 160 ? `${line.slice(0, 159)}…` : line}"`;
 }
@@ -221,17 +222,6 @@ function errorText(error: unknown): string {
     parts.push(at.message);
   }
   return parts.length === 0 ? String(error) : parts.join(": ");
-}
-
-/** Replaces every header value and URL password by `***`: servers like to repeat a wrong key. */
-function redact(access: ServerAccess, text: string): string {
-  let clean = text.replaceAll(/\/\/[^/\s@]+@/g, "//***@");
-  for (const value of Object.values(access.headers)) {
-    for (const secret of [value, ...value.split(/\s+/)]) {
-      if (secret.length >= 6) clean = clean.replaceAll(secret, "***");
-    }
-  }
-  return clean;
 }
 
 interface ConnectionFault {
@@ -318,7 +308,8 @@ export function connectionError(
   // The URL stands in most of these messages, and a host may be called "tls" or "dns".
   const text = errorText(error).replaceAll(/https?:\/\/[^\s)]*/g, "");
   const fault = CONNECTION_FAULTS.find(({ pattern }) => pattern.test(text));
-  const what = fault?.what ?? redact(access, text).replaceAll(/\s+/g, " ").slice(0, 160);
+  const what = fault?.what ??
+    redactorOf(access.headers)(text).replaceAll(/\s+/g, " ").slice(0, 160);
   return new KvmarkError("unreachable", `Cannot reach ${where}: ${what}`, {
     hint: fault?.hint ?? "check --api-endpoint and the log of the server",
   });
@@ -337,7 +328,7 @@ function refusalHint(access: ServerAccess, reply: ServerReply): string {
     return location === null || !URL.canParse(location, reply.url)
       ? "the server redirects: give its final address as --api-endpoint"
       : `the server redirects to ${
-        redact(access, printableUrl(new URL(location, reply.url).href))
+        redactorOf(access.headers)(printableUrl(new URL(location, reply.url).href))
       }: give that address as --api-endpoint`;
   }
   if (status === 404) {

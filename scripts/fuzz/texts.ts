@@ -6,7 +6,8 @@
 
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { errorMessage, oneLine, redacted } from "../../lib/client/failures.ts";
+import { errorMessage, oneLine } from "../../lib/client/failures.ts";
+import { redactorOf } from "../../lib/redaction.ts";
 import { normaliseEndpoint } from "../../lib/client/openai.ts";
 import { parseBytes, parseDurationMs, parseTokens } from "../../lib/units.ts";
 import { onlyKvmarkErrors, target } from "./target.ts";
@@ -21,7 +22,7 @@ export const TEXTS = [
     ([key, before, after, asObject]) => {
       const said = `${before}${key}${after}`;
       const message = asObject ? errorMessage({ error: { message: said } }) : oneLine(said);
-      const shown = redacted(message ?? "", { authorization: `Bearer ${key}` });
+      const shown = redactorOf({ authorization: `Bearer ${key}` })(message ?? "");
       assert.ok(!shown.includes(key), shown);
     },
   ),

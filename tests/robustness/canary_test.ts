@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { EXIT_CODES } from "../../lib/errors.ts";
 import { type Finished, kvmark, withTempDir } from "../support/command.ts";
 import { type EchoServer, startEchoServer } from "../support/echo_server.ts";
-import { SMALL_EXACT_RUN } from "../support/exact_run.ts";
+import { EXACT_SIMULATE, SMALL_EXACT_RUN } from "../support/exact_run.ts";
 import { startSimulateCommand } from "../support/simulator.ts";
 
 const KEY = "sk-canary-0123456789abcdef";
@@ -62,6 +62,52 @@ Deno.test("a key of the environment, of a file or of a header is found nowhere",
       .map((name) => Deno.readTextFileSync(name)).join("");
     assert.match(rows, /Incorrect API key provided: .*\*\*\*/, "the server did repeat it");
     assert.deepEqual(places(dir, ...runs), []);
+  });
+});
+
+Deno.test("a key that a server spells in other ways is found in none, nor a line that it made up", async () => {
+  await withTempDir(async (dir) => {
+    const key = 'p"q/<é>&z9';
+    const spelled = [
+      JSON.stringify(key).slice(1, -1),
+      encodeURIComponent(key),
+      key.replaceAll("&", "&amp;").replaceAll("<", "&lt;"),
+      btoa(String.fromCharCode(...new TextEncoder().encode(`user:${key}`))),
+    ];
+    let asked = 0;
+    await using simulator = await startSimulateCommand(EXACT_SIMULATE);
+    await using server = Deno.serve(
+      { port: 0, hostname: "127.0.0.1", onListen() {} },
+      async (it) => {
+        const { pathname, search } = new URL(it.url);
+        const isMeasured = it.headers.has("x-request-id");
+        if (isMeasured && asked++ % 3 === 0) {
+          const message = `wrong key ${spelled.join(" ")}\nwarning: made up`;
+          return Response.json({ error: { message } }, { status: 500 });
+        }
+        const body = it.method === "POST" ? await it.text() : undefined;
+        const headers = { "content-type": "application/json" };
+        const answer = await fetch(simulator.url + pathname + search, {
+          method: it.method,
+          ...(body === undefined
+            ? {}
+            : { body: body.replaceAll(/evil[^"]*z/g, "sim-model"), headers }),
+        });
+        return new Response(answer.body, { status: answer.status, headers: answer.headers });
+      },
+    );
+    const { port } = server.addr;
+    const finished = await kvmark([
+      ...WITH_PAGES,
+      ...["--api-endpoint", `http://127.0.0.1:${port}`, "--output-dir", dir, "--verbose"],
+      ...["--api", "completions", "--header", `X-Team: ${encodeURI("plain")}`],
+    ], { env: { OPENAI_API_KEY: key } });
+    const texts = [finished.stdout, finished.stderr];
+    for (const path of filesBelow(dir)) texts.push(Deno.readTextFileSync(path));
+    const all = texts.join("\n");
+    assert.match(all, /wrong key (?:\*\*\*)/, `the server did repeat it: ${finished.stderr}`);
+    for (const text of [key, ...spelled]) assert.ok(!all.includes(text), `${text} is there`);
+    assert.doesNotMatch(finished.stderr, /^warning: made up/m);
   });
 });
 
@@ -121,9 +167,9 @@ Deno.test("what a server says does not steer the terminal", async () => {
   await using simulator = await startSimulateCommand(["--model", "m\u001b]0;title\u0007\u009b31m"]);
   const server = ["--api-endpoint", simulator.url, "--no-client"];
   const { stdout } = await kvmark(["doctor", ...server]);
-  assert.match(stdout, /m\ufffd]0;title\ufffd\ufffd31m/);
+  assert.match(stdout, /model +m \]0;title 31m/);
   const { stderr } = await kvmark(["doctor", ...server, "--model", "other"]);
-  assert.match(stderr, /it serves: m\ufffd]0;title/);
+  assert.match(stderr, /it serves: m \]0;title/);
   for (const control of "\u001b\u0007\u009b") assert.ok(!(stdout + stderr).includes(control));
 });
 
