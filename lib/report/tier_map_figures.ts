@@ -233,6 +233,7 @@ function ttftPanel(series: MapSeries): Panel {
   const measured = sizes.filter((size) => size.ttftMs !== undefined);
   const time = timeUnit(measured.map((size) => (size.ttftMs ?? 0) / 1000));
   const mixed = isMixed(series);
+  const byTier = tierTraces(series, time);
   const inRegion = new Map(regions(series).map((region) => [region.tier, region]));
   const ends = [sizes[0]?.workingSetTokens ?? 0, sizes.at(-1)?.workingSetTokens ?? 0];
   const plateaus = tiers.map((tier) => {
@@ -251,22 +252,43 @@ function ttftPanel(series: MapSeries): Panel {
   return {
     title: `TTFT, ${time.unit}`,
     traces: measured.length === 0 ? [] : [
-      line({
+      ...(byTier.length > 0 ? byTier : [line({
         name: "median of each size",
         x: measured.map((size) => size.workingSetTokens),
         y: measured.map((size) => time.of((size.ttftMs ?? NaN) / 1000)),
         color: COLOURS.grey,
         unit: time.unit,
-      }),
+      })]),
       ...plateaus,
     ],
   };
 }
 
+/** The requests of each tier at each size: their common median would jump where half of them miss. */
+function tierTraces(
+  { sizes, tiers }: MapSeries,
+  time: ReturnType<typeof timeUnit>,
+): PlotlyObject[] {
+  if (sizes.every((size) => size.tierTtftsMs === undefined)) return [];
+  return tiers.map((tier, i) => {
+    const here = sizes.filter((size) => typeof size.tierTtftsMs?.[i] === "number");
+    return line({
+      name: `${tier.name}, median of its requests`,
+      x: here.map((size) => size.workingSetTokens),
+      y: here.map((size) => time.of((size.tierTtftsMs?.[i] ?? NaN) / 1000)),
+      color: TIER_COLOURS[tier.name],
+      unit: time.unit,
+      more: { mode: "markers" },
+    });
+  });
+}
+
 function sharePanel({ sizes, knees }: MapSeries): Panel {
   const x = sizes.map((size) => size.workingSetTokens);
   const found = sizes.some((size) => size.hitPercent !== undefined);
-  const fits = knees.filter((knee) => knee.method === "fit");
+  // An end that only throughput shows has no shares.
+  const isPlaced = (knee: MapKnee) => knee.method === "fit" && knee.signals[0] !== "throughput";
+  const fits = knees.filter(isPlaced);
   return {
     title: "Share of hits, %",
     heightPx: 170,
@@ -323,7 +345,7 @@ function throughputPanel({ sizes }: MapSeries): Panel {
 }
 
 function sizeTable(map: TierMap, { sizes, knees }: MapSeries): GraphTable {
-  const fits = knees.filter((knee) => knee.method === "fit");
+  const fits = knees.filter((knee) => knee.method === "fit" && knee.signals[0] !== "throughput");
   const bytes = map.kvBytesPerToken;
   return {
     columns: [

@@ -125,6 +125,11 @@ export interface MapSize {
   /** Under random access, for each knee: requests that a tier before it served, and the fit. */
   readonly fasterPercent?: readonly number[];
   readonly fittedPercent?: readonly number[];
+  /**
+   * Where several tiers serve each size: the median TTFT of the requests of each tier, `null` where
+   * there are too few. The median of all jumps where half of them miss, which is no end of a tier.
+   */
+  readonly tierTtftsMs?: readonly (number | null)[];
 }
 
 /** In which order the prompts of the working set were used. */
@@ -249,6 +254,7 @@ const SERIES = v.object({
     inputTokensPerSec: optional(number),
     fasterPercent: optional(v.array(number)),
     fittedPercent: optional(v.array(number)),
+    tierTtftsMs: optional(v.array(v.nullable(number))),
   })),
   evidence: v.array(v.string()),
 });

@@ -9,6 +9,7 @@ import { median, stddev } from "../metrics/intervals.ts";
 import type { DetailRow, RunData, SummaryRow, SustainedRow } from "../results/schema.ts";
 import type { MapAccessOrder } from "../results/tier_map_file.ts";
 import { accessOrderOf } from "./access_order.ts";
+import type { LoadPoint } from "./throughput_law.ts";
 
 /** One answered request. */
 export interface TierRequest {
@@ -54,6 +55,8 @@ export interface CellSeries {
   readonly outputTokens: number;
   /** Most tokens of a prompt that a cache can serve; known of kvmark's rows. */
   readonly achievableTokens: number;
+  /** Every period of the run at this context size and hit rate, at whatever concurrency. */
+  readonly loads: readonly LoadPoint[];
 }
 
 /** Requests that a size needs at a concurrency to be compared there. */
@@ -77,10 +80,11 @@ function oneSeries(run: RunData, context: number, rate: number): CellSeries {
   const here = (row: { context_size?: number; cache_hit_rate?: number }) =>
     row.context_size === context && row.cache_hit_rate === rate;
   const answered = run.details.filter((row) => here(row) && isAnswered(row));
-  const measured = answered.length > 0
-    ? fromRequests(run, context, answered)
-    : fromSummaries(run, context, here);
   const order = accessOrderOf(run.config.parameters, answered);
+  const prompt = promptTokensOf(answered, context);
+  const measured = answered.length > 0
+    ? fromRequests(run, prompt, answered, order.order)
+    : fromSummaries(run, prompt, here);
   const typical = (of: (row: DetailRow) => number | undefined) =>
     median(answered.map(of).filter((value) => value !== undefined));
   const shared = typical((row) => row.cached_tokens) ?? context * rate / 100;
@@ -94,7 +98,54 @@ function oneSeries(run: RunData, context: number, rate: number): CellSeries {
     uniqueTokens: typical((row) => row.unique_tokens) ?? context - shared,
     outputTokens: typical((row) => row.output_tokens) ?? 0,
     achievableTokens: typical((row) => row.achievable_cached_tokens) ?? shared,
+    loads: loadPoints(answered, prompt),
   };
+}
+
+/** Padding adds less than this to a prompt. */
+const MOST_PADDING = 1.02;
+
+/**
+ * Tokens in one prompt of a working set. The Python suite pads a prompt to whole chunks of 256
+ * tokens, and its working sets are made of padded ones: 100,096 tokens for 100,000.
+ */
+function promptTokensOf(rows: readonly DetailRow[], context: number): number {
+  const own = median(
+    rows.flatMap((row) => {
+      const tokens = (row.cached_tokens ?? NaN) + (row.unique_tokens ?? NaN);
+      return Number.isFinite(tokens) ? [tokens] : [];
+    }),
+  );
+  return own !== undefined && own > context && own <= context * MOST_PADDING ? own : context;
+}
+
+/** Periods with fewer answers have no rate of their own. */
+const LEAST_OF_PERIOD = 6;
+
+/**
+ * The rate of each period: prompt tokens from its first first token to its last one. What waits at
+ * the ends, for the period before or in the queue, is not in it.
+ */
+function loadPoints(rows: readonly DetailRow[], prompt: number): LoadPoint[] {
+  const periods = Map.groupBy(
+    rows,
+    (row) => `${row.working_set_size} ${row.phase_id} ${row.concurrency_level}`,
+  );
+  return [...periods.values()].flatMap((ofPeriod): LoadPoint[] => {
+    const answers = ofPeriod.flatMap((row) =>
+      row.launch_time === undefined || row.ttft === undefined ? [] : [row.launch_time + row.ttft]
+    );
+    const [first] = ofPeriod;
+    const seconds = answers.reduce((a, b) => Math.max(a, b), -Infinity) -
+      answers.reduce((a, b) => Math.min(a, b), Infinity);
+    if (first === undefined || answers.length < LEAST_OF_PERIOD || !(seconds > 0)) return [];
+    return [{
+      prompts: promptsOf(first.working_set_size ?? 0, prompt),
+      concurrency: first.concurrency_level ?? 1,
+      requests: ofPeriod.length,
+      inputTokensPerSec: prompt * (answers.length - 1) / seconds,
+    }];
+  });
 }
 
 function isAnswered(row: DetailRow): boolean {
@@ -113,6 +164,7 @@ function fromRequests(
   run: RunData,
   context: number,
   rows: readonly DetailRow[],
+  order: MapAccessOrder,
 ): Measured {
   const bySize = Map.groupBy(rows, (row) => promptsOf(row.working_set_size ?? 0, context));
   const levels = new Map<number, Set<number>>();
@@ -122,7 +174,9 @@ function fromRequests(
       levels.set(level, (levels.get(level) ?? new Set()).add(prompts));
     }
   }
-  const concurrency = commonLevel(levels, bySize.size);
+  // Only at concurrency 1 does TTFT tell a hit from a miss, which random access mixes at each size.
+  const alone = order === "random" && (levels.get(1)?.size ?? 0) >= MIN_SIZES;
+  const concurrency = alone ? 1 : commonLevel(levels, bySize.size);
   if (concurrency === undefined) return { cells: [], sizesLeftOut: bySize.size };
   const cells = [...levels.get(concurrency) ?? []].sort((a, b) => a - b).map((prompts) => {
     const ofCell = (bySize.get(prompts) ?? []).filter((row) =>

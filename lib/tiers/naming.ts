@@ -50,7 +50,7 @@ const ORDER = ["HBM", "DRAM", "SSD"] as const;
 /** A knee agrees with a stated capacity within this factor beyond its interval. */
 const STATED_SLACK = 1.1;
 /** From this share of the cold TTFT on, a plateau is taken for recomputation. */
-const COLD_SHARE = 0.8;
+export const COLD_SHARE = 0.8;
 /** Share of the cached tokens that one tier has to serve to give a plateau its name. */
 const DOMINANT = 0.6;
 

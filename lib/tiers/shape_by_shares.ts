@@ -41,8 +41,9 @@ export function byShares(series: CellSeries): Shape {
       byServer ? cell.hitShare ?? 0 : shareWithin(cell, [...groups.flat(), ...group])
     );
     const boundary = fitBoundary(series, faster, byServer, evidence);
-    // Slow requests whose share does not follow the law are stragglers, unless they are misses.
-    if (boundary === undefined && !byServer) {
+    // Slow requests whose share does not follow the law are stragglers, unless they are misses or
+    // so many at so many sizes that they are two tiers whose end cannot be placed.
+    if (boundary === undefined && !byServer && !isCommon(cells, slower)) {
       group = [...group, ...slower];
       continue;
     }
@@ -112,6 +113,14 @@ function groupsByHits(cells: readonly SizeCell[], cached: boolean): TierRequest[
   const hits = requests.filter((one) => (one.cachedShare ?? 1) >= 0.5);
   const misses = requests.filter((one) => (one.cachedShare ?? 1) < 0.5);
   return cached && hits.length > 0 && misses.length > 0 ? [hits, misses] : [requests];
+}
+
+/** Stragglers are few. */
+const COMMON_SHARE = 0.1;
+
+/** True of a group that has its share of the requests at three sizes at least. */
+function isCommon(cells: readonly SizeCell[], group: readonly TierRequest[]): boolean {
+  return cells.filter((cell) => shareWithin(cell, group) >= COMMON_SHARE).length >= 3;
 }
 
 function isMiss(group: readonly TierRequest[]): boolean {

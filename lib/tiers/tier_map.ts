@@ -19,10 +19,18 @@ import type {
 } from "../results/tier_map_file.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import { breakEvenOf, type SavedTime } from "./break_even.ts";
-import { type CellSeries, MIN_REQUESTS, MIN_SIZES, promptsOf, seriesOf } from "./cells.ts";
-import { nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
+import {
+  type CellSeries,
+  MIN_REQUESTS,
+  MIN_SIZES,
+  promptsOf,
+  seriesOf,
+  type SizeCell,
+} from "./cells.ts";
+import { COLD_SHARE, nameTiers, type NamingFacts, type TierHits } from "./naming.ts";
 import type { Shape } from "./plateaus.ts";
 import { shapeOf } from "./shape.ts";
+import { throughputFall, withThroughput } from "./two_witnesses.ts";
 import { tierFactsOf } from "./tier_facts.ts";
 import { readTokens, tiersOf } from "./tier_figures.ts";
 import { HELD_SHARE } from "./steps.ts";
@@ -128,7 +136,7 @@ function seriesMap(
   facts: NamingFacts,
   bytesPerToken: number | undefined,
 ): BuiltSeries {
-  const shape = shapeOf(series);
+  const shape = withThroughput(series, shapeOf(series));
   const naming = nameTiers(shape, facts);
   const tiers = tiersOf(series, shape, naming, {
     ...(bytesPerToken === undefined ? {} : { bytesPerToken }),
@@ -136,7 +144,7 @@ function seriesMap(
     statedTokens: new Map(facts.stated.map((tier) => [tier.name, tier.capacityTokens])),
   });
   const names = naming.names.map((one) => one.name);
-  const reaches = reachesRecompute(series, names);
+  const reaches = reachesRecompute(series, names, facts.coldMs);
   return {
     shape,
     ...(facts.coldMs === undefined ? {} : { coldMs: facts.coldMs }),
@@ -208,9 +216,21 @@ function kneesOf(
   );
 }
 
-function sizesOf({ cells }: CellSeries, { boundaries }: Shape): MapSize[] {
+/** Requests of a tier that a size needs before their median is drawn. */
+const LEAST_OF_TIER = 3;
+
+function sizesOf({ cells }: CellSeries, { boundaries, plateaus }: Shape): MapSize[] {
   const placed = boundaries.filter((knee) => knee?.faster !== undefined);
   const percent = (share: number | undefined) => Number(((share ?? 0) * 100).toFixed(2));
+  const members = plateaus.map((plateau) => new Set(plateau.requests));
+  const isMixed = plateaus.length > 1 &&
+    boundaries.every((knee) => knee === undefined || knee.method === "fit") &&
+    members.every((own) => own.size > 0);
+  const tierTtfts = (cell: SizeCell) =>
+    members.map((own) => {
+      const ttfts = cell.requests.filter((one) => own.has(one)).map((one) => one.ttftMs);
+      return ttfts.length < LEAST_OF_TIER ? null : median(ttfts) ?? null;
+    });
   return cells.map((cell, i) => ({
     workingSetTokens: cell.workingSetTokens,
     prompts: cell.prompts,
@@ -222,40 +242,79 @@ function sizesOf({ cells }: CellSeries, { boundaries }: Shape): MapSize[] {
       fasterPercent: placed.map((knee) => percent(knee?.faster?.[i])),
       fittedPercent: placed.map((knee) => percent(knee?.fitted?.[i])),
     }),
+    ...(isMixed ? { tierTtftsMs: tierTtfts(cell) } : {}),
   }));
 }
 
-/** Whether the largest set still comes from the cache. */
+/**
+ * Whether the largest set still comes from the cache. That it does takes two things: something that
+ * shows that it is the cache, and a throughput that holds over the whole range, at all levels.
+ */
 function reachesRecompute(
-  { cells }: CellSeries,
+  series: CellSeries,
   names: readonly MapTierName[],
+  coldMs: number | undefined,
 ): { answer: MapSeries["reachesRecompute"]; evidence: string[] } {
-  const largest = cells.at(-1);
-  const upTo = `up to ${formatShort(largest?.workingSetTokens)} tokens`;
+  const { cells, loads } = series;
   if (names.includes("recompute")) return { answer: "yes", evidence: [] };
-  if (largest?.hitShare !== undefined) {
-    return largest.hitShare >= HELD_SHARE
-      ? {
-        answer: "no",
-        evidence: [
-          `The working set ${upTo} never reaches recompute: ` +
-          `${formatPercent(largest.hitShare * 100)} of what can be found in the cache is.`,
-        ],
-      }
-      : { answer: "yes", evidence: [] };
-  }
+  const largest = cells.at(-1);
+  const isLost = largest?.hitShare !== undefined && largest.hitShare < HELD_SHARE;
+  if (isLost) return { answer: "yes", evidence: [] };
   const rise = riseOf(cells.map((cell) => cell.ttftMs));
+  const fall = throughputFall(series);
+  const isWhole = loads.every((point) => point.prompts <= (largest?.prompts ?? 0));
+  const isFlat = (rise === undefined || rise <= MOST_RISE) &&
+    (fall === undefined ? largest?.hitShare !== undefined : fall <= MOST_RISE);
+  if (largest === undefined || !isFlat || (!isWhole && fall === undefined)) {
+    return { answer: "unknown", evidence: [] };
+  }
+  const upTo = `up to ${formatShort(largestSet(series))} tokens`;
+  const held = fall === undefined
+    ? ""
+    : `, and throughput holds over all sizes (${percentText(1 / fall - 1)})`;
+  if (largest.hitShare !== undefined) {
+    const share = formatPercent(largest.hitShare * 100);
+    return {
+      answer: "no",
+      evidence: [
+        `The working set ${upTo} never reaches recompute: ${share} of what can be found in the ` +
+        `cache is${held}.`,
+      ],
+    };
+  }
+  const typicalMs = median(cells.flatMap((cell) => cell.ttftMs ?? []));
+  if (coldMs !== undefined && typicalMs !== undefined && typicalMs < COLD_SHARE * coldMs) {
+    return {
+      answer: "no",
+      evidence: [
+        `The working set ${upTo} never reaches recompute: ${formatMs(typicalMs)} a prompt, where ` +
+        `prompts that share nothing take ${formatMs(coldMs)}${held}.`,
+      ],
+    };
+  }
   if (names.length > 1 || rise === undefined) return { answer: "unknown", evidence: [] };
-  if (rise > MOST_RISE) return { answer: "unknown", evidence: [] };
   return {
-    answer: "no",
+    answer: "unknown",
     evidence: [
-      `The working set ${upTo} never reaches recompute, if ` +
-      `${formatShort(cells[0]?.workingSetTokens)} tokens do not: the largest sets are served as ` +
-      "fast as the smallest. That the smallest is cached is an assumption: the rows hold no count " +
-      "of cached tokens.",
+      `The working set ${upTo} is served from one place: TTFT changes by ${
+        percentText(rise - 1)
+      } from the smaller to the larger sizes${held}. That it is the cache, and not computed each ` +
+      "time, the rows do not show: they hold no count of cached tokens. Add --cache-hit-rates 0.",
     ],
   };
+}
+
+/** The largest working set of the run, at whatever concurrency. */
+function largestSet({ cells, loads, contextSizeTokens }: CellSeries): number {
+  const prompts = loads.map((point) => point.prompts);
+  return Math.max(
+    cells.at(-1)?.workingSetTokens ?? 0,
+    ...prompts.map((count) => count * contextSizeTokens),
+  );
+}
+
+function percentText(share: number): string {
+  return formatPercent(Math.round(share * 1000) / 10);
 }
 
 /** Rise of the TTFT from the smaller to the larger sizes that still counts as none. */
