@@ -46,7 +46,7 @@ async function drawRun(host: Host, found: RunData, options: DrawOptions): Promis
   if (kind !== found.kind) {
     host.stderr.write(`kvmark: ${found.dir} looks like ${found.kind}; drawn as ${kind}\n`);
   }
-  const run = await withTierMap({ ...found, kind });
+  const run = await withTierMap(await withKvBytes(host, { ...found, kind }));
   const files = await writeReport(host.files, run, options);
   return { kind, files, problems: run.problems };
 }
@@ -66,4 +66,30 @@ export async function withTierMap(run: RunData): Promise<RunData> {
   }
   const { buildTierMap } = await import("../lib/tiers/tier_map.ts");
   return { ...run, tierMap: buildTierMap(run) };
+}
+
+/** The tokenizer that the Python suite takes where it is told none: it says nothing of the model. */
+const DEFAULT_TOKENIZER = "Qwen/Qwen2.5-Coder-32B-Instruct";
+
+/**
+ * The run with the bytes of KV cache per token, so that sizes stand in GiB too: where the folder does
+ * not say them, by the name of the model, else of the tokenizer that the prompts were made with.
+ */
+export async function withKvBytes(host: Host, run: RunData): Promise<RunData> {
+  const { config } = run;
+  if (config.kvBytesPerToken !== undefined || run.tierMap?.kvBytesPerToken !== undefined) {
+    return run;
+  }
+  const { kvBytesOf } = await import("../lib/experiments/kv_bytes.ts");
+  const model = config.model ?? run.summary.find((row) => row.model !== undefined)?.model;
+  const tokenizer = ["tokenizer_id", "tokenizer"].map((name) => config.parameters?.[name])
+    .find((value) => typeof value === "string" && value !== DEFAULT_TOKENIZER);
+  for (const [what, name] of [["model", model], ["tokenizer", tokenizer]] as const) {
+    if (typeof name !== "string") continue;
+    const found = await kvBytesOf(host, { engine: "unknown", names: [name] }, false);
+    if (found.kvBytesPerToken === undefined) continue;
+    const source = `${found.kvBytesPerTokenSource}, by the ${what}'s name`;
+    return { ...run, config: { ...config, ...found, kvBytesPerTokenSource: source } };
+  }
+  return run;
 }

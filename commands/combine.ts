@@ -26,7 +26,7 @@ import { comparisonMarkdown } from "../lib/report/markdown.ts";
 import { checkComparison } from "../lib/report/run_thresholds.ts";
 import { readRun } from "../lib/results/read.ts";
 import { isResultFile } from "../lib/results/run_files.ts";
-import { withTierMap } from "./_draw.ts";
+import { withKvBytes, withTierMap } from "./_draw.ts";
 import { LABELLED, type LabelledFolder, labelledFolders, withReplicates } from "./_labels.ts";
 import { checkOptions, oneOf, type Readable } from "./_options.ts";
 import { limitProblems, requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
@@ -174,7 +174,8 @@ async function readRuns(
   for (const { label, dir } of folders) {
     if (options.verbose) host.stderr.write(`reading ${dir} …\n`);
     try {
-      const run = await withTierMap(await readRun(host.files, dir.replace(/(?<=.)\/+$/, "")));
+      const found = await readRun(host.files, dir.replace(/(?<=.)\/+$/, ""));
+      const run = await withTierMap(await withKvBytes(host, found));
       for (const problem of run.problems) {
         host.stderr.write(`kvmark: not read: ${dir}: ${problem}\n`);
       }

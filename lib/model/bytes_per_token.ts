@@ -28,7 +28,8 @@ export interface BytesPerToken {
 }
 
 /**
- * Bytes of KV cache per token of a model, from a folder, a file or the Hugging Face cache.
+ * Bytes of KV cache per token of a model, from a folder, a file or the Hugging Face cache, else from
+ * the table of published models.
  *
  * Nothing is downloaded unless `online` is given, and nothing is thrown: a figure that is not
  * certain is `undefined`.
@@ -43,8 +44,8 @@ export async function bytesPerTokenOf(
     const found = options.online && !options.offline
       ? await findModel(model, options)
       : await findLocalModel(model, options);
-    if (found === undefined) return undefined;
-    const { shape, source } = found;
+    const { shape, source } = found ?? await tabled(model) ?? {};
+    if (shape === undefined || source === undefined) return undefined;
     const precision = options.precision ?? servedPrecision(shape, options.engine);
     const engine = options.engine === undefined ? {} : { engine: options.engine };
     const { bytesPerToken } = kvSize(shape, { precision, ...engine });
@@ -55,6 +56,12 @@ export async function bytesPerTokenOf(
     // It is a help, not a condition: the caller's own option is always there.
     return undefined;
   }
+}
+
+/** The table is large, and only some commands look into it. */
+async function tabled(model: string) {
+  const { knownModel } = await import("./known_model.ts");
+  return knownModel(model);
 }
 
 /** The precision that an engine takes for a model when it is not told. */

@@ -4,7 +4,7 @@ import { KvmarkError } from "../errors.ts";
 import { knownModelTypes } from "./architectures.ts";
 import { readConfig } from "./config.ts";
 import { kvSize } from "./kv_size.ts";
-import { PUBLISHED_MODELS } from "./test_models.ts";
+import { PUBLISHED_MODELS } from "./published_models.ts";
 
 const LLAMA = {
   model_type: "llama",

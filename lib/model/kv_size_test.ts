@@ -6,7 +6,7 @@ import { readConfig } from "./config.ts";
 import { bytesPerTokenByPrecision, kvSize, type KvSizeOptions } from "./kv_size.ts";
 import { hasFormat, KV_ENGINES, type KvEngine, PRECISIONS } from "./precision.ts";
 import type { AttentionCache, ModelShape, SequenceState, TokenCache } from "./shape.ts";
-import { PUBLISHED_MODELS } from "./test_models.ts";
+import { PUBLISHED_MODELS } from "./published_models.ts";
 
 function shapeOf(
   caches: readonly TokenCache[],

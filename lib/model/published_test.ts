@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readConfig } from "./config.ts";
 import { type KvSize, kvSize, type KvSizeOptions } from "./kv_size.ts";
-import { DISAGREEMENTS, PUBLISHED_MODELS, type PublishedModel } from "./test_models.ts";
+import { DISAGREEMENTS, PUBLISHED_MODELS, type PublishedModel } from "./published_models.ts";
 
 function size(model: PublishedModel, options: Partial<KvSizeOptions> = {}) {
   const shape = readConfig(model.config, { source: `config.json of ${model.id}` });

@@ -272,7 +272,15 @@ export function differencesTable(comparison: Comparison): GraphTable | undefined
 
 /** The tier map of a run as a table, for standing beside those of others. */
 export function tierTable(map: TierMap): GraphTable {
-  return factTable(map.tiers.map((tier) => [tier.name, tierText(tier)] as const));
+  const concurrency = map.series[0]?.concurrency;
+  return factTable([
+    ...map.tiers.map((tier) => [tier.name, tierText(tier)] as const),
+    // TTFTs of runs that were measured under other loads do not compare.
+    [
+      "Concurrency of these TTFTs",
+      concurrency === undefined ? "each size at its own" : formatCount(concurrency),
+    ] as const,
+  ]);
 }
 
 function tierText({ capacity, ttft, bandwidth }: MapTier): string {

@@ -21,11 +21,9 @@ function periods(costSec: (prompts: number) => number, noise: number, seed: numb
   );
 }
 
-const shapeOf = (order: "random" | "cyclic") => ({
-  order,
-  contextTokens: CONTEXT,
-  footprint: FOOTPRINT,
-});
+function shapeOf(order: "random" | "cyclic") {
+  return { order, contextTokens: CONTEXT, footprint: FOOTPRINT };
+}
 
 Deno.test("fitThroughput() gives back the capacity and both costs, for any of them", () => {
   fc.assert(
