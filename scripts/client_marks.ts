@@ -10,7 +10,7 @@
  * | case | what is done |
  * |---|---|
  * | `quiet` | nothing |
- * | `hog` | busy loops, `--hogs` of them (8), compete with the client for all cores |
+ * | `hog` | busy loops, `--hogs` of them (8), that go before the client, compete for all cores |
  * | `stop` | the client is stopped (SIGSTOP) for 2 s, again and again |
  * | `starved` | one of two sending threads gets the lowest priority, on a core with a busy loop |
  *
@@ -79,7 +79,9 @@ async function disturb(kind: Case, pid: number, settings: Settings, stops: Stops
     const [program = "sh", ...args] = [...before, "sh", "-c", "while :; do :; done"];
     return spawn(program, args);
   };
-  const hogs = kind === "hog" ? Array.from({ length: settings.hogs }, () => busy()) : [];
+  const hogs = kind === "hog"
+    ? Array.from({ length: settings.hogs }, () => busy("nice", "-n", "-5"))
+    : [];
   if (kind === "starved") {
     const tid = await loadThread(pid);
     await shell("renice", "-n", "19", "-p", tid);
@@ -170,7 +172,7 @@ async function goBefore(pid: number): Promise<void> {
 
 function clientArgs(kind: Case, url: string, dir: string, settings: Settings): string[] {
   const { runs, seconds, concurrency } = settings;
-  // The stops leave some periods alone, and have others measured again.
+  // The stops leave some periods alone, and have others measured again: each try is a run.
   const cells = kind === "stop" ? Math.ceil(runs / 2) : runs;
   const rates = Array.from({ length: cells }, (_, i) => `${Math.floor(i * 100 / cells)}`);
   return [

@@ -104,7 +104,7 @@ async function runLevel(
     periodId: `CALIBRATION_c${streams}`,
     concurrency: streams,
     durationMs,
-    connectUrl: `${baseUrl}/health`,
+    connectUrls: [`${baseUrl}/health`],
   };
   const outcome = await pool.runPeriod(spec, () => requestFor(target, streams, sent++));
   return levelFrom(streams, summarisePeriod(outcome, { strictTimeWindow: false }));

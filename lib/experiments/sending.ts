@@ -8,6 +8,7 @@
 import { watchClocks } from "../load/clock_jump.ts";
 import type { PeriodControl, PeriodSpec } from "../load/pool.ts";
 import type { InferenceRequest, PeriodOutcome, RequestRecord } from "../record.ts";
+import type { ServerFacts } from "../server/facts.ts";
 import type { CellContext } from "./cell.ts";
 
 /** What {@linkcode sendPeriod} needs of the run. */
@@ -44,12 +45,8 @@ async function runOnPool(
   next: () => InferenceRequest | undefined,
   control: Pick<PeriodControl, "onRecord" | "onUnsent">,
 ): Promise<PeriodOutcome> {
-  const each = Math.ceil(spec.concurrency / session.targets.length);
-  await Promise.all(
-    session.targets.map((target) => session.pool.openConnections(target.baseUrl, each)),
-  );
   const outcome = await session.pool.runPeriod(
-    { ...spec, retries: errors.requestRetries },
+    { ...spec, retries: errors.requestRetries, connectUrls: session.facts.map(connectUrl) },
     next,
     {
       drain,
@@ -65,6 +62,11 @@ async function runOnPool(
   return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
     ? { ...outcome, records: outcome.records.map(absentMeansZero) }
     : outcome;
+}
+
+/** A route that costs the server nothing, and that the probe saw answered where there is one. */
+export function connectUrl({ baseUrl, models }: Pick<ServerFacts, "baseUrl" | "models">): string {
+  return `${baseUrl}${models.length > 0 ? "/v1/models" : "/health"}`;
 }
 
 /** For a server that was seen to leave the cached-token count out where it is 0. */

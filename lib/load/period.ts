@@ -46,8 +46,11 @@ export interface PeriodSpec {
   readonly retries?: number;
   /** The clock starts then, or at once if that instant has passed. @default {at once} */
   readonly startAtMs?: number;
-  /** Opens `concurrency` connections by GETs of this URL right before the clock starts. */
-  readonly connectUrl?: string;
+  /**
+   * Opens `concurrency` connections, the same number to each, by GETs of these cheap routes right
+   * before the clock starts. Their failures are ignored.
+   */
+  readonly connectUrls?: readonly string[];
 }
 
 /** What can be done to a period from outside, and what it tells. */
@@ -74,6 +77,8 @@ export interface PeriodHost {
 
 /** From the message that starts the clock to the start. */
 const START_LEAD_MS = 5;
+/** Opening connections takes up to 2 s; idle ones are dropped after 4 s. */
+const CONNECT_LEAD_MS = 2500;
 /** Records are made in slices of this length, so that workers do not wait for requests. */
 const SLICE_MS = 8;
 
@@ -195,12 +200,24 @@ export class Period {
       link.post({ type: "load", period: this.#id, slots, shared: this.#shared, retries });
     }
     for (const url of this.#supply.fill()) await this.#host.prepare(url);
-    const { connectUrl, concurrency } = this.#spec;
-    if (connectUrl !== undefined) {
-      const counts = shares(concurrency, links.length);
-      await Promise.all(links.map((link, index) => link.connect(connectUrl, counts[index] ?? 0)));
-    }
+    await this.#connect();
     await Promise.all(links.map((link) => link.flush()));
+  }
+
+  /** Not earlier than has to be: idle connections are dropped, by servers and by us. */
+  async #connect(): Promise<void> {
+    const { links, clock } = this.#host;
+    const { connectUrls = [], concurrency, startAtMs = 0 } = this.#spec;
+    if (connectUrls.length === 0) return;
+    const earlyMs = startAtMs - CONNECT_LEAD_MS - clock.nowMs();
+    if (earlyMs > 0) await new Promise((resolve) => setTimeout(resolve, earlyMs));
+    const counts = shares(Math.ceil(concurrency / connectUrls.length), links.length);
+    for (const url of connectUrls) await this.#host.prepare(url);
+    await Promise.all(
+      connectUrls.flatMap((url) =>
+        links.map((link, index) => link.connect(url, counts[index] ?? 0))
+      ),
+    );
   }
 
   #start(startAtMs: number): void {

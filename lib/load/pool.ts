@@ -10,7 +10,7 @@ import { peerCertificatePem } from "../client/tls.ts";
 import type { InferenceRequest, PeriodOutcome } from "../record.ts";
 import type { FromWorker, Pong, ToWorker } from "./messages.ts";
 import { Period, type PeriodControl, type PeriodSpec } from "./period.ts";
-import { shares, type WorkerLink } from "./supply.ts";
+import type { WorkerLink } from "./supply.ts";
 
 export type { PeriodControl, PeriodSpec } from "./period.ts";
 
@@ -35,11 +35,6 @@ export interface PoolOptions {
 /** Worker threads, ready to send. */
 export interface LoadPool {
   readonly workers: number;
-  /**
-   * Opens idle connections ahead of the clock, by `count` GETs of a cheap route (`/health`), in
-   * the workers that will use them. Idle ones are dropped after 4 s. Failures are ignored here.
-   */
-  openConnections(url: string, count: number): Promise<void>;
   /**
    * Runs one period in a closed loop: exactly `concurrency` requests in flight until launching
    * stops, then a drain. A slot is refilled at once, from requests that its worker holds ready
@@ -116,12 +111,6 @@ class Pool implements LoadPool {
       await link.ask({ type: "setup", worker, headers, caCerts: this.#caCerts }, "ready");
       link.post({ type: "clock", offsetMs: await clockOffsetMs(link, clock) });
     }));
-  }
-
-  async openConnections(url: string, count: number): Promise<void> {
-    await this.#prepare(url);
-    const counts = shares(count, this.workers);
-    await Promise.all(this.#links.map((link, index) => link.connect(url, counts[index] ?? 0)));
   }
 
   async runPeriod(

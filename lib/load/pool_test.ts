@@ -322,18 +322,25 @@ Deno.test("runPeriod() records failures, goes on, and spares a dead server", asy
   }, { headers: { authorization: "Bearer sk-123456789" } });
 });
 
-Deno.test("openConnections() opens exactly as many, and the period uses them", async () => {
+Deno.test("runPeriod() opens the connections that it uses, before its clock starts", async () => {
   await withPool(2, async (pool) => {
     const { server, seen } = tokenServer(Infinity);
     using _ = server;
-    await pool.openConnections(`${server.url}/health`, 7);
-    assert.equal(server.connections, 7);
-    const running = pool.runPeriod({ ...spec, concurrency: 7 }, requests(server.url, 7).next);
+    const connectUrls = [`${server.url}/health`];
+    const running = pool.runPeriod(
+      { ...spec, concurrency: 7, connectUrls },
+      requests(server.url, 7).next,
+    );
     await until(() => seen.gates.length === 7);
     assert.equal(server.connections, 7);
     for (const release of seen.gates) release();
-    await running;
-    await pool.openConnections("http://127.0.0.1:9/", 3); // refused: not this function's business
+    assert.equal((await running).records.length, 7);
+    // A refused connection is not this function's business.
+    const refused = { ...spec, concurrency: 1, connectUrls: ["http://127.0.0.1:9/"] };
+    const one = pool.runPeriod(refused, requests(server.url, 1).next);
+    await until(() => seen.gates.length === 8);
+    seen.gates[7]?.();
+    assert.equal((await one).records.length, 1);
   });
 });
 

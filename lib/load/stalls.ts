@@ -15,8 +15,11 @@ export const LONG_STALL_MS = 250;
 
 /** A client that was stopped for more than this share of a period measured nothing. */
 const STOPPED_TOLERANCE = 0.03;
-/** A read that waited is stamped in the turn after the heartbeat, not in it. */
-const NEXT_TURN_MS = 1.5;
+/**
+ * A read that waited is stamped in a turn after the late heartbeat, and on a busy core the thread
+ * may have to wait once more before that turn: until the next heartbeat nothing is known better.
+ */
+const NEXT_TURN_MS = 4;
 /** After a stall of this length the loop works off what has piled up: the next one belongs to it. */
 const BACKLOG_AFTER_MS = 20;
 /** Slots that emptied in a long stall are all refilled at once, within this time after it. */

@@ -60,7 +60,7 @@ export async function runPool(load: PoolLoad): Promise<PeriodOutcome> {
       periodId: "bench",
       concurrency: load.streams,
       durationMs: load.durationMs,
-      connectUrl: `${load.baseUrl}/health`,
+      connectUrls: [`${load.baseUrl}/health`],
     };
     let sent = 0;
     const outcome = await pool.runPeriod(spec, () => requestOf(load, sent++));

@@ -33,6 +33,8 @@ export interface RunOptions {
    * @default {120_000}
    */
   readonly timeoutMs?: number;
+  /** Told the process as soon as there is one. */
+  readonly onStart?: (pid: number) => void;
 }
 
 /** A process that runs until it is told to stop. */
@@ -174,6 +176,7 @@ async function spawn(args: readonly string[], options: RunOptions) {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  options.onStart?.(child.pid);
   if (options.stdin !== undefined) await feed(child.stdin, options.stdin);
   const stdout = new Collected(child.stdout);
   const stderr = new Collected(child.stderr);
