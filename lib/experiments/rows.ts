@@ -35,6 +35,8 @@ export interface HitRateVerdict {
   readonly verdict: "confirmed" | "differs" | "unchecked";
   readonly cause?: string;
   readonly causeCode?: string;
+  /** The cached tokens that the requests reported are contradicted by other witnesses. */
+  readonly usageInDoubt?: boolean;
   /** What an LRU cache of the stated size would have had. */
   readonly theoreticalPercent?: number;
   /** What the server's counters say. */
@@ -176,6 +178,8 @@ export interface PoolFigures {
   readonly failedWarmUps: number;
 }
 
+const NO_REUSE_RATES = { computed_tokens_per_sec: undefined, reused_tokens_per_sec: undefined };
+
 /** The row of a cell. Without a summary (no period was run) only labels and extras are filled. */
 export function summaryRow(
   labels: CellLabels,
@@ -186,6 +190,8 @@ export function summaryRow(
     ...whereOf(labels),
     model: extras.model,
     ...(summary === undefined ? {} : cellFigures(summary)),
+    // What rests on counts that other witnesses contradict is no figure.
+    ...(extras.verdict?.usageInDoubt === true ? NO_REUSE_RATES : {}),
     theoretical_hit_rate: extras.verdict?.theoreticalPercent,
     counter_hit_rate: extras.verdict?.counterPercent,
     hit_rate_verdict: extras.verdict?.verdict,

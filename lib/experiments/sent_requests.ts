@@ -6,13 +6,10 @@
  */
 
 import { isAnswered, ttftMs } from "../metrics/durations.ts";
-import { percentile, sortedCopy } from "../metrics/intervals.ts";
+import { type MeanInterval, meanInterval } from "../metrics/mean_interval.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
 import type { ServerFacts } from "../server/facts.ts";
 import { CacheModel, type SentRequest } from "../server/lru.ts";
-
-/** A TTFT that fewer requests tell is a matter of chance. */
-const LEAST_COLD_REQUESTS = 4;
 
 interface Played {
   readonly hitTokens: number;
@@ -55,7 +52,7 @@ export function workingSetCapacityTokens(
 export class SentRequests {
   readonly #models: ReadonlyMap<string, CacheModel> | undefined;
   readonly #played = new WeakMap<PeriodOutcome, Played>();
-  readonly #coldMs = new Map<string, number>();
+  readonly #coldMs = new Map<string, MeanInterval>();
 
   /** @param facts Of each server; its cache is taken as empty, or full of what is older. */
   constructor(facts: readonly ServerFacts[]) {
@@ -72,7 +69,7 @@ export class SentRequests {
   /** Takes in the requests of a period. Call it once for each, in their order. */
   add(outcome: PeriodOutcome): void {
     this.#play(outcome);
-    const cold = coldMedianMs(outcome.records);
+    const cold = coldTtft(outcome.records);
     const labels = outcome.records[0]?.labels;
     if (cold === undefined || labels === undefined) return;
     this.#coldMs.set(`${labels.contextSizeTokens}/${outcome.concurrency}`, cold);
@@ -90,8 +87,8 @@ export class SentRequests {
     return prompts === 0 ? undefined : 100 * hits / prompts;
   }
 
-  /** Median TTFT of an earlier period without hits, of that context size and concurrency. */
-  coldTtftMs(contextSizeTokens: number, concurrency: number): number | undefined {
+  /** TTFT of an earlier period of new text, of that context size and concurrency, in ms. */
+  coldTtft(contextSizeTokens: number, concurrency: number): MeanInterval | undefined {
     return this.#coldMs.get(`${contextSizeTokens}/${concurrency}`);
   }
 
@@ -128,12 +125,14 @@ function sentRequest({ labels, plan, outputTokens }: RequestRecord): SentRequest
   };
 }
 
-/** Only where nothing was to be found, and nothing was reported as found. */
-function coldMedianMs(records: readonly RequestRecord[]): number | undefined {
+/**
+ * Only where nothing was to be found: text that was never sent. What the server reports about it
+ * is not asked, or a count that lies would silence the times.
+ */
+function coldTtft(records: readonly RequestRecord[]): MeanInterval | undefined {
   const answered = records.filter(isAnswered);
-  const cold = answered.every(({ labels, plan, usage }) =>
-    labels.purpose === "measure" && plan.achievableTokens === 0 && (usage?.cachedTokens ?? 0) === 0
+  const isCold = answered.every(({ labels, plan }) =>
+    labels.purpose === "measure" && plan.achievableTokens === 0
   );
-  if (!cold || answered.length < LEAST_COLD_REQUESTS) return undefined;
-  return percentile(sortedCopy(answered.map(ttftMs).filter((ms) => ms !== undefined)), 50);
+  return isCold ? meanInterval(answered.flatMap((record) => ttftMs(record) ?? [])) : undefined;
 }

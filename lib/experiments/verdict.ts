@@ -4,9 +4,11 @@
  * @module
  */
 
-import { isAnswered } from "../metrics/durations.ts";
+import { isAnswered, ttftMs } from "../metrics/durations.ts";
+import { meanInterval } from "../metrics/mean_interval.ts";
 import type { CellSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
+import { breachText } from "../token_counts.ts";
 import { type HitEvidence, type HitVerdict, judgeHitRate } from "../server/verdict.ts";
 import { type Alternated, alternatedOf } from "./alternation.ts";
 import type { CellContext, CellPlan } from "./cell.ts";
@@ -61,7 +63,8 @@ export function judgeCell(
   const verdict = judgeHitRate({
     ...factsEvidence(session),
     ...counters,
-    ...timeEvidence(context, plan, { outcomes, ...(summary === undefined ? {} : { summary }) }),
+    ...timeEvidence(context, plan, outcomes),
+    ...(summary === undefined ? {} : breachEvidence(summary)),
     ...settings,
     nominalPercent: plan.hitRatePercent,
     achievablePercent: rates.achievablePercent ??
@@ -159,19 +162,41 @@ function promptTokensOf(records: readonly RequestRecord[]): number {
   );
 }
 
-/** Both times or none: only at one concurrency do they compare. */
+/** Only at one concurrency do times compare. */
 function timeEvidence(
   { sent }: VerdictContext,
   plan: Pick<CellPlan, "contextSizeTokens" | "shape">,
-  { outcomes, summary }: Measured,
-): Pick<HitEvidence, "coldTtftMs" | "medianTtftMs"> {
-  const medianTtftMs = summary?.ttft.medianMs;
+  outcomes: readonly PeriodOutcome[],
+): Pick<HitEvidence, "ttft"> {
   const concurrency = outcomes[0]?.concurrency;
   // The cold cell itself has nothing to be compared with.
-  if (medianTtftMs === undefined || concurrency === undefined) return {};
-  if (plan.shape.plan.achievableTokens === 0) return {};
-  const coldTtftMs = sent.coldTtftMs(plan.contextSizeTokens, concurrency);
-  return coldTtftMs === undefined ? {} : { coldTtftMs, medianTtftMs };
+  if (concurrency === undefined || plan.shape.plan.achievableTokens === 0) return {};
+  const cold = sent.coldTtft(plan.contextSizeTokens, concurrency);
+  const answered = outcomes.flatMap(({ records }) => records).filter(isAnswered);
+  const free = answered.filter(({ labels }) => labels.recompute !== true);
+  const own = meanInterval(free.flatMap((record) => ttftMs(record) ?? []));
+  if (cold === undefined || own === undefined || !(cold.low > 0)) return {};
+  return {
+    ttft: {
+      ratio: own.mean / cold.mean,
+      low: own.low / cold.high,
+      high: own.high / cold.low,
+      coldMs: cold.mean,
+    },
+  };
+}
+
+function breachEvidence({ countBreaches }: CellSummary): Pick<HitEvidence, "countBreaches"> {
+  const { byCount, examples, requests } = countBreaches;
+  if (requests === 0) return {};
+  return {
+    countBreaches: {
+      prompt: byCount.prompt ?? 0,
+      cached: Math.max(byCount.cached ?? 0, byCount.tier ?? 0),
+      output: byCount.output ?? 0,
+      text: breachText(examples) ?? "",
+    },
+  };
 }
 
 /** The step in which the requests were served from the cache. */

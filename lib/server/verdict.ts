@@ -4,9 +4,16 @@
  * @module
  */
 
-import { explainDeficit, explainExcess, explainMissing } from "./verdict_causes.ts";
-import { countersHold, rate, ttftRatio } from "./verdict_evidence.ts";
+import { explainDeficit, explainExcess, explainMissing, isPredicted } from "./verdict_causes.ts";
+import { rate, ttftRatio, usableCounterPercent } from "./verdict_evidence.ts";
 import type { Cause, CounterFaults, HitEvidence, HitVerdict, Judged } from "./verdict_evidence.ts";
+import {
+  disagreement,
+  gainsNothing,
+  timesDenyDeficit,
+  timesDenyRate,
+  timeText,
+} from "./witnesses.ts";
 
 export type { HitEvidence, HitVerdict, VerdictCause } from "./verdict_evidence.ts";
 
@@ -16,8 +23,8 @@ const UNSTATED_BLOCK_TOKENS = 64;
 const ROUNDING_PERCENT = 0.05;
 /** Requests at the edges of the window are counted by one side only. */
 const EDGE_SHARE = 0.02;
-/** Usage and counters of one set of requests may be this far apart, for the same reason. */
-const SOURCES_PERCENT = 5;
+/** Counts that cannot be true in more of the requests than this make the verdict. */
+const BREACH_SHARE = 0.01;
 
 /** Judges the hit rate of one cell. */
 export function judgeHitRate(evidence: HitEvidence): HitVerdict {
@@ -28,6 +35,11 @@ export function judgeHitRate(evidence: HitEvidence): HitVerdict {
   const counters = { otherTraffic, overcounted, undercounted };
   const notes = notesOf(evidence, counters);
   const observed = evidence.requests > 0 ? observe(evidence) : undefined;
+  const breach = breachCause(evidence, counters);
+  if (breach !== undefined) {
+    const base = { ...observed, tolerancePercent, notes };
+    return { ...base, verdict: "differs", usageInDoubt: true, ...breach };
+  }
   if (observed === undefined) {
     return { verdict: "unchecked", tolerancePercent, notes, ...explainMissing(evidence) };
   }
@@ -38,12 +50,20 @@ export function judgeHitRate(evidence: HitEvidence): HitVerdict {
     if (unusable !== undefined) return { ...base, verdict: "unchecked", ...unusable };
   }
   const deviation = observed.observedPercent - evidence.achievablePercent;
+  const contradiction = Math.abs(deviation) <= tolerancePercent
+    ? contradictionOf(judged)
+    : deviation < 0
+    ? deficitContradicted(judged)
+    : undefined;
+  if (contradiction !== undefined) {
+    const usageInDoubt = observed.observedBy === "usage";
+    return { ...base, verdict: "differs", usageInDoubt, ...contradiction };
+  }
   if (Math.abs(deviation) > tolerancePercent) {
     const cause = deviation < 0 ? explainDeficit(judged) : explainExcess(judged);
-    return { ...base, verdict: "differs", ...cause };
+    const usageInDoubt = observed.observedBy === "usage" && cause.causeCode === "counter-lies";
+    return { ...base, verdict: "differs", usageInDoubt, ...cause };
   }
-  const contradiction = contradictionOf(judged);
-  if (contradiction !== undefined) return { ...base, verdict: "differs", ...contradiction };
   return {
     ...base,
     verdict: "confirmed",
@@ -53,12 +73,24 @@ export function judgeHitRate(evidence: HitEvidence): HitVerdict {
 }
 
 function agreement(judged: Judged): string {
-  const { observedBy, counterPercent, tolerancePercent } = judged;
+  const { observedBy, tolerancePercent } = judged;
   const who = observedBy === "usage" ? "usage of the requests" : "server's counters";
-  const also = observedBy === "usage" && counterPercent !== undefined && countersHold(judged)
-    ? `; the server's counters say ${rate(counterPercent)}`
+  const counterPercent = observedBy === "usage" ? usableCounterPercent(judged) : undefined;
+  const also = counterPercent === undefined
+    ? ""
+    : `; the server's counters say ${rate(counterPercent)}`;
+  const ratio = ttftRatio(judged);
+  const but = ratio !== undefined && gainsNothing(judged)
+    ? `; TTFT contradicts them: it is ${timeText(ratio)}, so the reuse brings nothing`
     : "";
-  return `The ${who} and the prompts agree within ${tolerancePercent.toFixed(1)} points${also}.`;
+  return `The ${who} and the prompts agree within ${tolerancePercent.toFixed(1)} points` +
+    `${also}${but}${miscounted(judged)}.`;
+}
+
+/** Impossible counts that the hit rate does not rest on. */
+function miscounted({ countBreaches, requests }: Judged): string {
+  if (countBreaches === undefined || countBreaches.output <= requests * BREACH_SHARE) return "";
+  return `; its output counts cannot be true (${countBreaches.text}) and are not used`;
 }
 
 function observe(
@@ -127,47 +159,36 @@ function unusableCounters(judged: Judged): Cause | undefined {
 
 /** A rate that is as intended, and yet cannot be true. */
 function contradictionOf(judged: Judged): Cause | undefined {
-  const { observedPercent, counterPercent, achievablePercent, tolerancePercent } = judged;
   if (judged.cachedTokensDisproved === true && judged.observedBy === "usage") {
     return {
       causeCode: "counter-lies",
       cause: "The server reports cached tokens for prompts that it has never seen.",
     };
   }
-  if (judged.observedBy === "usage" && counterPercent !== undefined && countersHold(judged)) {
-    const apart = Math.abs(counterPercent - observedPercent);
-    if (apart > Math.max(SOURCES_PERCENT, 2 * tolerancePercent)) {
-      return {
-        causeCode: "counter-lies",
-        cause: `Usage says ${rate(observedPercent)}, the server's counters ${
-          rate(counterPercent)
-        }: one of them is wrong.`,
-      };
-    }
-  }
-  return contradictedByTimes(judged, achievablePercent);
+  return disagreement(judged) ?? timesDenyRate(judged);
 }
 
-function contradictedByTimes(judged: Judged, achievablePercent: number): Cause | undefined {
-  const ratio = ttftRatio(judged);
-  // Two witnesses that agree are right: then it is the reuse that brings nothing.
-  const witnessed = judged.observedBy === "usage" && judged.counterPercent !== undefined &&
-    countersHold(judged);
-  if (ratio === undefined || witnessed) return undefined;
-  if (judged.observedPercent >= 30 && ratio >= 0.95) {
-    return {
-      causeCode: "counter-lies",
-      cause: `${rate(judged.observedPercent)} is reported as reused, but TTFT is ` +
-        `${rate(100 * ratio)} of a cold one: the count is wrong, or loading takes as long as ` +
-        "computing.",
-    };
-  }
-  return judged.observedPercent < 5 && achievablePercent < 5 && ratio < 0.5
-    ? {
-      causeCode: "counter-lies",
-      cause: `No hits are reported, but TTFT is ${rate(100 * ratio)} of a cold one.`,
-    }
-    : undefined;
+/** Fewer hits than the prompts allow, and another witness says that there were more. */
+function deficitContradicted(judged: Judged): Cause | undefined {
+  const found = disagreement(judged);
+  if (found !== undefined) return found;
+  // The model of the cache knows what was sent: it is a witness of its own.
+  return isPredicted(judged) ? undefined : timesDenyDeficit(judged);
+}
+
+/** Counts of prompts or cached tokens that cannot be true: no rate rests on them. */
+function breachCause(evidence: HitEvidence, faults: CounterFaults): Cause | undefined {
+  const { countBreaches, requests } = evidence;
+  const breached = Math.max(countBreaches?.prompt ?? 0, countBreaches?.cached ?? 0);
+  if (countBreaches === undefined || breached <= requests * BREACH_SHARE) return undefined;
+  const counters = usableCounterPercent({ ...evidence, ...faults });
+  const also = counters === undefined ? "" : ` The server's counters say ${rate(counters)}.`;
+  return {
+    causeCode: "count-breach",
+    cause: `The server's counts cannot be true in ${breached} of ${requests} requests ` +
+      `(${countBreaches.text}, where ${evidence.promptTokens} prompt tokens were sent): they are ` +
+      `left out of every figure.${also}`,
+  };
 }
 
 function notesOf(
@@ -189,6 +210,14 @@ function notesOf(
       `The block size is unknown; ${UNSTATED_BLOCK_TOKENS} tokens a request are allowed for.`,
     );
   }
+  const { countBreaches: breaches } = evidence;
+  if (breaches !== undefined) {
+    const most = Math.max(breaches.prompt, breaches.cached, breaches.output);
+    notes.push(
+      `Counts of the server cannot be true in ${most} of ${evidence.requests} requests ` +
+        `(${breaches.text}); they are left out.`,
+    );
+  }
   return evidence.reportedPercent === undefined
     ? notes
     : [...notes, ...counterNotes(evidence, faults)];
@@ -205,10 +234,6 @@ function counterNotes(evidence: HitEvidence, faults: CounterFaults): string[] {
   }
   if (faults.undercounted) {
     notes.push("The counters hold only a part of the requests; they are not used.");
-  }
-  const ratio = ttftRatio(evidence);
-  if (ratio !== undefined && ratio >= 0.95 && (evidence.reportedPercent ?? 0) >= 30) {
-    notes.push(`TTFT is ${rate(100 * ratio)} of a cold one all the same.`);
   }
   return notes;
 }

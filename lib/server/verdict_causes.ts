@@ -5,6 +5,7 @@
  */
 
 import { formatCount } from "../units.ts";
+import { timesFavour } from "./witnesses.ts";
 import {
   type Cause,
   countersHold,
@@ -31,7 +32,7 @@ export function explainMissing(evidence: HitEvidence): Cause {
 
 /** Why there were fewer hits than the prompts allow. */
 export function explainDeficit(judged: Judged): Cause {
-  const model = predicted(judged) ? eviction(judged) : undefined;
+  const model = isPredicted(judged) ? eviction(judged) : undefined;
   return cachingOff(judged) ?? notWarmed(judged) ?? model ?? coarserBlocks(judged) ??
     eviction(judged) ??
     deficitByTraffic(judged) ?? unstatedBlock(judged) ?? unsaid(judged) ?? {
@@ -58,7 +59,7 @@ function cachingOff(judged: Judged): Cause | undefined {
 function notWarmed(judged: Judged): Cause | undefined {
   const { failedWarmUps = 0, workingSetTokens = 0, capacityTokens = Infinity } = judged;
   if (failedWarmUps === 0 || workingSetTokens > capacityTokens) return undefined;
-  if (judged.theoreticalPercent !== undefined && !predicted(judged)) return undefined;
+  if (judged.theoreticalPercent !== undefined && !isPredicted(judged)) return undefined;
   return {
     causeCode: "not-warmed",
     cause: `The warm-up of ${failedWarmUps} prompts failed, and the first use of such a prompt ` +
@@ -70,7 +71,9 @@ function notWarmed(judged: Judged): Cause | undefined {
  * The LRU model says just what was seen. What is left of a prompt is often its beginning as an
  * earlier cell asked for it, and such counts have a large common divisor too.
  */
-function predicted({ theoreticalPercent, observedPercent, tolerancePercent }: Judged): boolean {
+export function isPredicted(
+  { theoreticalPercent, observedPercent, tolerancePercent }: Judged,
+): boolean {
   return theoreticalPercent !== undefined &&
     Math.abs(theoreticalPercent - observedPercent) <= tolerancePercent;
 }
@@ -185,11 +188,9 @@ function lie(judged: Judged, impossible: string): Cause | undefined {
       Math.abs(counterPercent - observedPercent);
     return nearer ? says(`, and the server's own counters say ${rate(counterPercent)}`) : undefined;
   }
-  const ratio = ttftRatio(judged);
-  if (ratio === undefined) return says("");
-  // Time follows the tokens that are computed: which of the two rates does it follow?
-  const midway = 1 - (observedPercent + achievablePercent) / 200;
-  return ratio >= midway
-    ? says(`, and TTFT is that of ${rate(achievablePercent)} or less`)
+  if (ttftRatio(judged) === undefined) return says("");
+  const favour = timesFavour(ttftRatio(judged), achievablePercent, observedPercent);
+  return favour !== "higher"
+    ? says(favour === "lower" ? `, and TTFT is that of ${rate(achievablePercent)} or less` : "")
     : undefined;
 }

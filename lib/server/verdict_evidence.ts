@@ -18,6 +18,8 @@ export type VerdictCause =
   | "other-traffic"
   | "known-counter-fault"
   | "counter-lies"
+  | "contradiction"
+  | "count-breach"
   | "not-unique"
   | "no-source"
   | "unexplained";
@@ -61,11 +63,18 @@ export interface HitEvidence {
   /** All tiers together, as far as known. */
   readonly capacityTokens?: number;
   /**
-   * Median TTFT without hits at the same context size and the same concurrency as the cell's own
-   * median. Leave both out if there is no such cell: near a TTFT limit all medians are alike.
+   * Mean TTFT over that of prompts that were never sent, of the same context size and at the same
+   * concurrency. Leave it out if there is no such cell: near a TTFT limit all times are alike.
    */
-  readonly coldTtftMs?: number;
-  readonly medianTtftMs?: number;
+  readonly ttft?: RatioInterval & { readonly coldMs: number };
+  /** Counts that cannot be true, and of how many of the requests. */
+  readonly countBreaches?: {
+    readonly prompt: number;
+    readonly cached: number;
+    readonly output: number;
+    /** The first of each kind, as reported. */
+    readonly text: string;
+  };
   readonly engine: Engine;
   readonly engineVersion?: string;
   /** State of the capability `prefixCaching`. */
@@ -86,10 +95,20 @@ export interface HitVerdict {
   /** The rate that the verdict rests on. */
   readonly observedPercent?: number;
   readonly observedBy?: "usage" | "counters";
+  /** True where other witnesses contradict usage: what rests on its cached tokens is no figure. */
+  readonly usageInDoubt?: boolean;
   /** Deviation from the achievable rate that still counts as confirmed, in percentage points. */
   readonly tolerancePercent: number;
   /** Further findings, whole sentences. */
   readonly notes: readonly string[];
+}
+
+/** A ratio of two means, and what it may be by chance. */
+export interface RatioInterval {
+  readonly ratio: number;
+  /** 95 %, or wider. */
+  readonly low: number;
+  readonly high: number;
 }
 
 /** Below this, TTFT is of other things than computing the prompt. */
@@ -123,12 +142,14 @@ export function countersHold(faults: CounterFaults): boolean {
   return !faults.otherTraffic && !faults.overcounted && !faults.undercounted;
 }
 
-/** Median TTFT of the cell over that of cold requests, where these take long enough to tell. */
-export function ttftRatio({ coldTtftMs, medianTtftMs }: HitEvidence): number | undefined {
-  if (coldTtftMs === undefined || medianTtftMs === undefined || coldTtftMs < TELLING_MS) {
-    return undefined;
-  }
-  return medianTtftMs / coldTtftMs;
+/** What the counters say, where nothing is wrong with them. */
+export function usableCounterPercent(judged: HitEvidence & CounterFaults): number | undefined {
+  return countersHold(judged) ? judged.counterPercent : undefined;
+}
+
+/** TTFT over that of cold requests, where these take long enough to tell. */
+export function ttftRatio({ ttft }: HitEvidence): RatioInterval | undefined {
+  return ttft === undefined || ttft.coldMs < TELLING_MS ? undefined : ttft;
 }
 
 /** A rate as it stands in a sentence. */

@@ -16,6 +16,11 @@ const GOOD: HitEvidence = {
   cachedTokens: "yes",
 };
 
+/** TTFT against a cold one, known within 2 %. */
+function timed(ratio: number, coldMs = 1000): Pick<HitEvidence, "ttft"> {
+  return { ttft: { ratio, low: 0.98 * ratio, high: 1.02 * ratio, coldMs } };
+}
+
 function judge(changes: Partial<HitEvidence>) {
   return judgeHitRate({ ...GOOD, ...changes });
 }
@@ -215,10 +220,10 @@ Deno.test("judgeHitRate() names a count that exceeds what is possible", () => {
 });
 
 Deno.test("judgeHitRate() lets TTFT tell a lie from a prompt that was known", () => {
-  const times = { reportedPercent: 95, coldTtftMs: 1000 };
-  const slow = judge({ ...times, medianTtftMs: 560 });
+  const times = { reportedPercent: 95 };
+  const slow = judge({ ...times, ...timed(0.56) });
   assert.deepEqual(outcome(slow), ["differs", "counter-lies"]);
-  const fast = judge({ ...times, medianTtftMs: 80 });
+  const fast = judge({ ...times, ...timed(0.08) });
   assert.deepEqual(outcome(fast), ["differs", "not-unique"]);
 });
 
@@ -233,19 +238,19 @@ Deno.test("judgeHitRate() does not confirm usage that the counters contradict", 
 });
 
 Deno.test("judgeHitRate() does not confirm reuse that costs as much time as none", () => {
-  const found = judge({ coldTtftMs: 1000, medianTtftMs: 1010 });
+  const found = judge(timed(1.01));
   assert.deepEqual(outcome(found), ["differs", "counter-lies"]);
-  assert.equal(judge({ coldTtftMs: 1000, medianTtftMs: 560 }).verdict, "confirmed");
+  assert.equal(judge(timed(0.56)).verdict, "confirmed");
 });
 
 Deno.test("judgeHitRate() believes two witnesses in spite of the times, and tells these", () => {
-  const found = judge({ coldTtftMs: 1000, medianTtftMs: 1010, counterPercent: 44.8 });
+  const found = judge({ ...timed(1.01), counterPercent: 44.8 });
   assert.deepEqual(outcome(found), ["confirmed", "as-intended"]);
-  assert.match(found.notes.join(), /TTFT is 101 % of a cold one all the same/);
+  assert.match(found.cause, /TTFT contradicts them: it is 101 % of a cold one/);
 });
 
 Deno.test("judgeHitRate() reads nothing from times that are too short to tell", () => {
-  assert.equal(judge({ coldTtftMs: 12, medianTtftMs: 12 }).verdict, "confirmed");
+  assert.equal(judge(timed(1, 12)).verdict, "confirmed");
 });
 
 Deno.test("judgeHitRate() does not take counters that hold only a part of the requests", () => {
@@ -280,8 +285,12 @@ Deno.test("judgeHitRate() confirms only within its tolerance, and says which rat
     counterPercent: maybe(percent),
     theoreticalPercent: maybe(percent),
     cachedTokensGcd: maybe(fc.integer({ min: 1, max: 4096 })),
-    coldTtftMs: maybe(fc.double({ min: 1, max: 1e4, noNaN: true })),
-    medianTtftMs: maybe(fc.double({ min: 1, max: 1e4, noNaN: true })),
+    ttft: maybe(fc.record({
+      ratio: fc.double({ min: 0.01, max: 4, noNaN: true }),
+      low: fc.double({ min: 0.01, max: 4, noNaN: true }),
+      high: fc.double({ min: 0.01, max: 4, noNaN: true }),
+      coldMs: fc.double({ min: 1, max: 1e4, noNaN: true }),
+    })),
     workingSetTokens: maybe(fc.nat()),
     capacityTokens: maybe(fc.nat()),
     counterPromptTokens: maybe(fc.nat()),
@@ -302,4 +311,89 @@ Deno.test("judgeHitRate() confirms only within its tolerance, and says which rat
     if (found.observedBy !== undefined) assert.equal(found.observedPercent, source);
     else assert.equal(found.verdict, "unchecked");
   }));
+});
+
+Deno.test("judgeHitRate() hears usage, counters and TTFT, and none of them decides alone", () => {
+  /** What a server that reuses 50 % is told to say: 50 % or nothing. */
+  const heard = (usage: boolean, counters: boolean, ttft: boolean) =>
+    judge({
+      nominalPercent: 50,
+      achievablePercent: 50,
+      reportedPercent: usage ? 50 : 0,
+      counterPercent: counters ? 50 : 0,
+      prefixCaching: usage || counters ? "yes" : "no",
+      ...timed(ttft ? 0.52 : 1),
+    });
+  const cases: [boolean, boolean, boolean, string, string, RegExp][] = [
+    [true, true, true, "confirmed", "as-intended", /counters say 50 %/],
+    [true, true, false, "confirmed", "as-intended", /TTFT contradicts them/],
+    [true, false, true, "differs", "counter-lies", /usage and TTFT agree, and counters contradict/],
+    [
+      false,
+      true,
+      true,
+      "differs",
+      "counter-lies",
+      /counters and TTFT agree, and usage contradicts/,
+    ],
+    [
+      false,
+      true,
+      false,
+      "differs",
+      "counter-lies",
+      /usage and TTFT agree, and counters contradict/,
+    ],
+    [
+      true,
+      false,
+      false,
+      "differs",
+      "counter-lies",
+      /counters and TTFT agree, and usage contradict/,
+    ],
+    [
+      false,
+      false,
+      true,
+      "differs",
+      "contradiction",
+      /Usage and .* counters say 0 %, but TTFT is 52/,
+    ],
+    [false, false, false, "differs", "caching-off", /does not reuse/],
+  ];
+  for (const [usage, counters, ttft, verdict, code, cause] of cases) {
+    const found = heard(usage, counters, ttft);
+    assert.deepEqual(outcome(found), [verdict, code], `${usage} ${counters} ${ttft}`);
+    assert.match(found.cause, cause);
+  }
+});
+
+Deno.test("judgeHitRate() does not let times speak that chance could have made", () => {
+  const wide = { ttft: { ratio: 0.52, low: 0.2, high: 1.1, coldMs: 1000 } };
+  const usage = judge({ reportedPercent: 0, achievablePercent: 50, prefixCaching: "no", ...wide });
+  assert.equal(usage.causeCode, "caching-off");
+  const both = judge({ reportedPercent: 0, counterPercent: 44.8, ...wide });
+  assert.match(
+    both.cause,
+    /one of them is wrong; TTFT, 52 % of a cold one .*, does not tell which/,
+  );
+  assert.equal(both.usageInDoubt, true);
+});
+
+Deno.test("judgeHitRate() makes impossible counts a cause of their own", () => {
+  const countBreaches = { prompt: 40, cached: 0, output: 0, text: "prompt:9000000000000000" };
+  const found = judgeHitRate({
+    ...without("reportedPercent"),
+    countBreaches,
+    counterPercent: 44.8,
+  });
+  assert.deepEqual(outcome(found), ["differs", "count-breach"]);
+  assert.match(found.cause, /40 of 40 requests \(prompt:9000000000000000, where 4000/);
+  assert.match(found.cause, /counters say 44.8 %/);
+  const output = judge({
+    countBreaches: { prompt: 0, cached: 0, output: 40, text: "output:1e+300" },
+  });
+  assert.deepEqual(outcome(output), ["confirmed", "as-intended"]);
+  assert.match(output.cause, /output:1e\+300/);
 });

@@ -15,6 +15,13 @@ export interface StandInState {
   readonly asked: string[];
 }
 
+/** The tokens of one request. */
+export interface Counts {
+  readonly promptTokens: number;
+  readonly made: number;
+  readonly cached: number;
+}
+
 /** How a stand-in answers. */
 export interface StandInScript {
   /** Body of `/v1/models`; without it the route answers 404. */
@@ -44,6 +51,16 @@ export interface StandInScript {
   /** Tokens of the chat template. */
   readonly chatTokens?: readonly [before: number, after: number];
   readonly apiKey?: string;
+  /** False: nothing stays in the cache. */
+  readonly keeps?: boolean;
+  /** What usage says of a request, where that is not the truth. */
+  readonly tells?: (truth: Counts) => Counts;
+  /** Before the first token of a request. */
+  readonly waitMs?: (truth: Counts) => number;
+  /** Tokens that are made where so many are asked for. */
+  readonly makes?: ((asked: number) => number) | undefined;
+  /** Further headers of an answer. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** A model that is not listed is a 404. */
   readonly checksModel?: boolean;
 }
@@ -100,7 +117,7 @@ async function answer(
     : undefined;
   if (api !== undefined && (script.apis ?? ["completions", "chat"]).includes(api)) {
     return request.method === "POST"
-      ? generate(script, state, api, JSON.parse(text))
+      ? await generate(script, state, api, JSON.parse(text))
       : new Response(null, { status: 405 });
   }
   return otherRoute(script, state, request.method, pathname, text);
@@ -128,20 +145,21 @@ function otherRoute(
   return Response.json({ detail: "Not Found" }, { status: 404 });
 }
 
-function generate(
+async function generate(
   script: StandInScript,
   state: StandInState,
   api: "completions" | "chat",
   body: Body,
-): Response {
+): Promise<Response> {
   const problem = problemOf(script, api, body);
   if (problem !== undefined) {
     const status = problem.startsWith("Extra") ? 422 : problem.startsWith("The model") ? 404 : 400;
     return Response.json({ error: { message: problem } }, { status });
   }
   const tokens = tokensOf(script, api, body);
-  const made = Number(body["max_tokens"] ?? 16);
-  const refusal = script.refuseLong?.(tokens.length, made);
+  const asked = Number(body["max_tokens"] ?? 16);
+  const made = script.makes?.(asked) ?? asked;
+  const refusal = script.refuseLong?.(tokens.length, asked);
   if (refusal !== undefined) return Response.json(refusal, { status: 400 });
   const found = lookUp(script, state, tokens, String(body["cache_salt"] ?? ""));
   const cached = script.cachePrompt === true && body["cache_prompt"] === false ? 0 : found;
@@ -149,8 +167,15 @@ function generate(
   state.promptTokens += tokens.length;
   state.hits += cached;
   state.generatedTokens += made;
-  const usage = usageOf(script, body, tokens.length, made, cached);
-  return body["stream"] === true ? streamed(api, made, usage) : whole(api, made, usage);
+  const truth = { promptTokens: tokens.length, made, cached };
+  const waitMs = script.waitMs?.(truth) ?? 0;
+  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  const usage = usageOf(script, body, script.tells?.(truth) ?? truth);
+  const response = body["stream"] === true ? streamed(api, made, usage) : whole(api, made, usage);
+  for (const [name, value] of Object.entries(script.headers ?? {})) {
+    response.headers.set(name, value);
+  }
+  return response;
 }
 
 const KNOWN_FIELDS = ["model", "max_tokens", "temperature", "stream", "prompt", "messages"];
@@ -192,12 +217,12 @@ function tokensOf(script: StandInScript, api: "completions" | "chat", body: Body
 
 /** Whole blocks, all of a beginning, and never the last token. */
 function lookUp(
-  { blockTokens }: StandInScript,
+  { blockTokens, keeps }: StandInScript,
   state: StandInState,
   tokens: readonly string[],
   salt: string,
 ): number {
-  if (blockTokens === 0) return 0;
+  if (blockTokens === 0 || keeps === false) return 0;
   let cached = 0;
   let matches = true;
   for (let end = blockTokens; end <= tokens.length; end += blockTokens) {
@@ -212,9 +237,7 @@ function lookUp(
 function usageOf(
   script: StandInScript,
   body: Body,
-  promptTokens: number,
-  made: number,
-  cached: number,
+  { promptTokens, made, cached }: Counts,
 ): Body {
   const asked = script.usage !== "asked" || body["stream"] !== true ||
     (body["stream_options"] as Body | undefined)?.["include_usage"] === true;
