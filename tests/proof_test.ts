@@ -1,20 +1,14 @@
 /** Whole runs of cache-rate against servers whose truth is known: the verdict and its cause. */
 
 import assert from "node:assert/strict";
-import { command } from "../commands/cache_rate.ts";
-import { exitCodeOf, KvmarkError } from "../lib/errors.ts";
-import { denoHost } from "../lib/host.ts";
 import { infer } from "../lib/server/infer.ts";
 import { probeText } from "../lib/server/probe_text.ts";
 import { startSimulator } from "../lib/sim/server.ts";
 import type { SimulatorOptions } from "../lib/sim/settings.ts";
-import { withTempDir } from "./support/command.ts";
-import { readCsvText } from "./support/csv_text.ts";
+import { cacheRate, LEVELS, type Run } from "./support/cache_rate_run.ts";
 import { startStandIn } from "./support/stand_ins.ts";
 import { accessTo, LLAMACPP, modelList } from "./support/stand_in_scripts.ts";
 import type { TextRow } from "./support/sweep.ts";
-
-const WORKERS_FROM = new URL("../main.ts", import.meta.url).href;
 
 const FAST: SimulatorOptions = {
   port: 0,
@@ -25,66 +19,6 @@ const FAST: SimulatorOptions = {
   prefillTokensPerSec: 500_000,
   itlMs: 0.1,
 };
-
-const RUN = [
-  ...["--context-sizes", "512", "--working-set-size", "4096"],
-  ...["--chunk-size", "16", "--output-tokens", "2", "--mode", "fixed", "--num-retries", "0"],
-  ...["--ramp-duration", "0.25", "--test-duration", "0.25"],
-  ...["--workers", "1", "--skip-graphs", "--json"],
-];
-
-const LEVELS = "--fixed-concurrency-levels";
-
-interface Run {
-  readonly stderr: string;
-  readonly code: number;
-  readonly rows: readonly TextRow[];
-  readonly details: readonly TextRow[];
-  readonly metrics: readonly TextRow[];
-  readonly startedAt: string;
-  readonly cold?: { readonly by: string; readonly proved: boolean; readonly evidence: string[] };
-}
-
-/** Runs cache-rate in this process; only its sending threads are others. */
-function cacheRate(url: string, args: readonly string[] = []): Promise<Run> {
-  return withTempDir(async (dir) => {
-    let stderr = "";
-    const host = {
-      ...denoHost(WORKERS_FROM),
-      env: () => undefined,
-      stdout: { isTerminal: false, columns: () => 80, write: () => {} },
-      stderr: {
-        isTerminal: false,
-        columns: () => 80,
-        write: (text: string) => void (stderr += text),
-      },
-      onInterrupt: () => () => {},
-    };
-    const rate = args.includes("--cache-hit-rates") ? [] : ["--cache-hit-rates", "50"];
-    const level = args.includes(LEVELS) ? [] : [LEVELS, "2"];
-    const words = ["--api-endpoint", url, "--output-dir", dir, ...RUN, ...rate, ...level, ...args];
-    const error = await command(host).exitOverride().parseAsync(words, { from: "user" })
-      .then(() => undefined, (error) => error);
-    if (error !== undefined && !(error instanceof KvmarkError)) throw error;
-    const names = [...Deno.readDirSync(dir)].map(({ name }) => name);
-    const rows = (prefix: string) =>
-      names.filter((name) => name.startsWith(prefix)).flatMap((name) =>
-        readCsvText(Deno.readTextFileSync(`${dir}/${name}`))
-      );
-    const about = names.includes("run.json")
-      ? JSON.parse(Deno.readTextFileSync(`${dir}/run.json`))
-      : {};
-    return {
-      stderr,
-      code: error === undefined ? 0 : exitCodeOf(error),
-      rows: rows("summary_"),
-      details: rows("detailed_results_"),
-      metrics: rows("server_metrics_"),
-      startedAt: about.startedAt,
-      cold: about.cold,
-    };
-  });
-}
 
 async function against(options: SimulatorOptions, args: readonly string[] = []): Promise<Run> {
   await using simulator = await startSimulator({ ...FAST, ...options });
