@@ -67,7 +67,7 @@ export function resultTable(rows: readonly SummaryRow[], terminalColumns: number
     [...columns.map(({ title }) => title), "verdict"],
     ...rows.map((row) => [
       ...columns.map(({ cell }) => cell(row)),
-      `${row.hit_rate_verdict ?? ""}${row.client_limited === "yes" ? "*" : ""}`,
+      `${row.hit_rate_verdict ?? ""}${row.client_limited === "yes" ? "*" : ""}${doubts(row)}`,
     ]),
   ];
   const lines = alignedLines(table);
@@ -96,6 +96,18 @@ function clientLines(rows: readonly SummaryRow[]): string[] {
     }),
     ...(more > 0 ? [`  and ${more} more (client_marks in the summary)`] : []),
   ];
+}
+
+/** What makes a row doubtful, in a word each. */
+function doubts(row: SummaryRow): string {
+  const { total_requests: all = 0, foreign_prompt_share: foreign } = row;
+  const many = (count = 0) => count > all * 0.01;
+  const found = [
+    ...(many(row.count_breach_requests) ? ["counts"] : []),
+    ...(many(row.output_not_as_asked) ? ["output"] : []),
+    ...(foreign === undefined ? [] : [`${Number(foreign.toFixed(0))} % foreign`]),
+  ];
+  return found.length === 0 ? "" : ` (${found.join(", ")})`;
 }
 
 /** Lines of columns that are aligned to the right; the last one is not. */

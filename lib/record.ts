@@ -148,6 +148,8 @@ export interface RequestRecord {
   /** Estimated tokens in the first content-bearing read (1 unless chunks carry several). */
   readonly firstChunkTokens?: number;
   readonly finishReason?: string;
+  /** The compression of the answer: it delays what is read, so its times are upper bounds. */
+  readonly contentEncoding?: string;
   /** True if this was the first request of its slot in the period (see docs/metrics.md). */
   readonly rampIn: boolean;
   /** Of the TTFT, what the client itself may have added while its event loop was held up. */

@@ -146,3 +146,13 @@ Deno.test("counts that cannot be true are named in rows and verdict, and no figu
     assert.ok(ratio > 1 && ratio <= 2.01, `${name}: ${ratio}`);
   }
 });
+
+Deno.test("half of the output that was asked for is a warning, a column and a mark", async () => {
+  const lies: Lies = { makes: (asked) => Math.ceil(asked / 2), msPerToken: 0.02 };
+  const { row, run } = await judged(lies, ["--cache-hit-rates", "50"]);
+  assert.equal(row["output_not_as_asked"], row["total_requests"], run.stderr);
+  assert.match(run.stderr, /warning: 512_50: (\d+) of \1 answers are not as long as was asked for/);
+  const honest = await judged({ msPerToken: 0.02 }, ["--cache-hit-rates", "50"]);
+  assert.equal(honest.row["output_not_as_asked"], "", honest.run.stderr);
+  assert.doesNotMatch(honest.run.stderr, /as was asked for|cannot be true|not ours/);
+});

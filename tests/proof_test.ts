@@ -112,10 +112,25 @@ Deno.test("too small a cache differs, and eviction is the cause", async () => {
 });
 
 Deno.test("another client's traffic is told; usage still confirms, counters alone do not", async () => {
-  const byUsage = await besideIntruder({});
+  // Room for the text of the other client, which would drive the warm prompts out.
+  const byUsage = await besideIntruder({ hbmTokens: 4_000_000 });
   assert.equal(only(byUsage)["hit_rate_verdict"], "confirmed", byUsage.stderr);
   assert.match(byUsage.stderr, /Another client used the server/);
-  const byCounters = only(await besideIntruder({ faults: ["no-usage"] }));
+  const share = Number(only(byUsage)["foreign_prompt_share"]);
+  // By the prompts that were really sent: the rest is the other client's.
+  assert.ok(share > 5 && share < 95, `${share}`);
+  assert.match(
+    only(byUsage)["hit_rate_cause"] ?? "",
+    /, but [\d.]+ % of the server's prompt tokens/,
+  );
+  assert.match(byUsage.stderr, /warning: 512_50: [\d.]+ % of the server's prompt tokens were not/);
+  const counted = byUsage.metrics.filter((one) => one["phase_id"] === "FIXED_c2_run0")
+    .reduce((sum, one) => sum + Number(one["prompt_tokens"]), 0);
+  const expected = 100 * (1 - 512 * byUsage.details.length / counted);
+  assert.ok(Math.abs(share - expected) < 0.01, `${share}, not ${expected}`);
+  const phase = byUsage.phases.find((one) => one["phase_id"] === "FIXED_c2_run0");
+  assert.equal(phase?.["foreign_prompt_share"], only(byUsage)["foreign_prompt_share"]);
+  const byCounters = only(await besideIntruder({ hbmTokens: 4_000_000, faults: ["no-usage"] }));
   assert.equal(byCounters["hit_rate_verdict"], "unchecked");
   assert.match(byCounters["hit_rate_cause"] ?? "", /Another client used the server/);
 });

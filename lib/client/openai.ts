@@ -185,6 +185,9 @@ export function toRecord(
     ...(breaches.length === 0 ? {} : { countBreaches: breaches }),
     ...(decoded === undefined ? {} : outputOf(decoded, usage?.completionTokens)),
     ...(decoded?.finishReason === undefined ? {} : { finishReason: decoded.finishReason }),
+    ...(exchange.contentEncoding === undefined
+      ? {}
+      : { contentEncoding: exchange.contentEncoding }),
     ...(failure === undefined ? {} : { failure }),
   };
 }

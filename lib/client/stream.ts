@@ -59,6 +59,8 @@ export interface Exchange {
   readonly endAtMs: number;
   readonly status?: number;
   readonly contentType?: string;
+  /** `gzip` and the like, where the answer was compressed although none was asked for. */
+  readonly contentEncoding?: string;
   readonly retryAfterMs?: number;
   /** The body, as far as it arrived. */
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -132,6 +134,7 @@ export async function exchange(
     ...(facts.headersAtMs === undefined ? {} : { headersAtMs: facts.headersAtMs }),
     ...(facts.status === undefined ? {} : { status: facts.status }),
     ...(facts.contentType === undefined ? {} : { contentType: facts.contentType }),
+    ...(facts.contentEncoding === undefined ? {} : { contentEncoding: facts.contentEncoding }),
     ...(failure?.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
     ...(failure === undefined ? {} : { failure }),
   };
@@ -142,6 +145,7 @@ export interface ResponseFacts {
   headersAtMs?: number;
   status?: number;
   contentType?: string;
+  contentEncoding?: string;
   location?: string;
   retryAfter?: string;
   /** The server's own clock, against which a date in Retry-After is read. */
@@ -152,6 +156,10 @@ function readFacts(response: Response, facts: ResponseFacts): void {
   facts.status = response.status;
   const contentType = response.headers.get("content-type");
   if (contentType !== null) facts.contentType = contentType;
+  const contentEncoding = response.headers.get("content-encoding");
+  if (contentEncoding !== null && contentEncoding.toLowerCase() !== "identity") {
+    facts.contentEncoding = contentEncoding.slice(0, 40);
+  }
   if (response.status === 200) return;
   const location = response.headers.get("location");
   const retryAfter = response.headers.get("retry-after");

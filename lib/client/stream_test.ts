@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import type { FailureKind } from "../record.ts";
 import { type Exchange, exchange, type ExchangeOptions } from "./stream.ts";
 import {
@@ -284,4 +285,19 @@ Deno.test("exchange() gives up a body that has no end", async () => {
   assert.equal(failure?.kind, "protocol");
   assert.match(failure?.message ?? "", /longer than 100000 bytes/);
   assert(bytes.length > 100_000 && bytes.length < 200_000);
+});
+
+Deno.test("exchange() names the compression of an answer that comes compressed all the same", async () => {
+  const packed = gzipSync("data: [DONE]\n\n");
+  const head =
+    `HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${packed.length}\r\n\r\n`;
+  const result = await ask(async ({ write }) => {
+    await write(head);
+    await write(packed);
+  });
+  assert.equal(result.failure, undefined);
+  assert.equal(result.contentEncoding, "gzip");
+  assert.equal(new TextDecoder().decode(result.bytes), "data: [DONE]\n\n");
+  const plain = await ask(({ write }) => write(whole("200 OK", "x")));
+  assert.equal(plain.contentEncoding, undefined);
 });

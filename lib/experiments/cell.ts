@@ -25,6 +25,7 @@ import type { SentRequests } from "./sent_requests.ts";
 import type { ServerWatch } from "./server_watch.ts";
 import type { Session } from "./session.ts";
 import { wholeSlice } from "./shard.ts";
+import { foreignIn } from "./verdict.ts";
 import type { TimedPeriod } from "./timetable.ts";
 
 /** A row is larger than its record: those of a long period together would take all memory. */
@@ -242,19 +243,22 @@ async function keepUnusable(
 }
 
 async function writePhase(
-  { runDir, host }: CellContext,
+  context: CellContext,
   plan: CellPlan,
   period: RunPeriod,
   next?: Decision,
   atPeak = false,
 ): Promise<void> {
+  const { runDir, host } = context;
   const { measuredTtftMs } = period.observation;
+  const foreignPercent = foreignIn(context, plan, period.outcome);
   await runDir.appendPhase(
     phaseRow(period.planned.kind, plan, period.outcome, period.summary, {
       wallOffsetMs: host.clock.wallMs() - host.clock.nowMs(),
       ...(measuredTtftMs === undefined ? {} : { measuredTtftMs }),
       ...(next === undefined ? {} : { decision: decisionOf(next) }),
       atPeak,
+      ...(foreignPercent === undefined ? {} : { foreignPercent }),
     }),
   );
 }

@@ -41,6 +41,8 @@ export interface HitRateVerdict {
   readonly theoreticalPercent?: number;
   /** What the server's counters say. */
   readonly counterPercent?: number;
+  /** Share of the server's prompt tokens that this run did not send. */
+  readonly foreignPercent?: number;
 }
 
 /** A row while it is built: values that are not known are there as `undefined`. */
@@ -83,6 +85,7 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     count_breach: breachText(record.countBreaches),
     finish_reason: record.finishReason,
     http_status: record.status,
+    content_encoding: oneLine(record.contentEncoding),
     error_kind: record.failure?.kind,
     error: oneLine(record.failure?.message),
     recompute: yes(labels.recompute),
@@ -101,6 +104,8 @@ export interface PhaseExtras {
   readonly decision?: { readonly action: "up" | "hold" | "down" | "stop"; readonly reason: string };
   readonly atPeak?: boolean;
   readonly residentTokens?: number;
+  /** Share of the server's prompt tokens that this run did not send. */
+  readonly foreignPercent?: number;
 }
 
 /** The row of a period. The binary search of the ramp is of type `RAMP`, as in the Python suite. */
@@ -147,6 +152,7 @@ export function phaseRow(
     ...clientColumns(summary),
     client_stopped_s: seconds(client.stoppedMs),
     resident_tokens: extras.residentTokens,
+    foreign_prompt_share: extras.foreignPercent,
     unusable: outcome.unusable,
   };
   return filled(draft);
@@ -194,6 +200,7 @@ export function summaryRow(
     ...(extras.verdict?.usageInDoubt === true ? NO_REUSE_RATES : {}),
     theoretical_hit_rate: extras.verdict?.theoreticalPercent,
     counter_hit_rate: extras.verdict?.counterPercent,
+    foreign_prompt_share: extras.verdict?.foreignPercent,
     hit_rate_verdict: extras.verdict?.verdict,
     hit_rate_cause: extras.verdict?.cause,
     hit_rate_cause_code: extras.verdict?.causeCode,

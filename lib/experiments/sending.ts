@@ -55,6 +55,9 @@ async function runOnPool(
       onRecord(record) {
         if (record.failure !== undefined) watch.failed(record.failure);
         control.onRecord?.(record);
+        if (record.contentEncoding !== undefined) listener.warning(compressed(record));
+        // A listener keeps one of the same text, so this is said once.
+        if ((record.failure?.retryAfterMs ?? 0) > LONG_PAUSE_MS) listener.warning(LONG_PAUSE);
         listener.record?.(record);
       },
     },
@@ -68,6 +71,16 @@ async function runOnPool(
 export function connectUrl({ baseUrl, models }: Pick<ServerFacts, "baseUrl" | "models">): string {
   return `${baseUrl}${models.length > 0 ? "/v1/models" : "/health"}`;
 }
+
+function compressed({ contentEncoding }: RequestRecord): string {
+  return `answers come compressed (${contentEncoding}) although none was asked for: compression ` +
+    "holds text back, so TTFT and ITL are upper bounds; switch it off at the server or its proxy";
+}
+
+/** A pause for which a server asks that is worth a word. */
+const LONG_PAUSE_MS = 30_000;
+const LONG_PAUSE = "the server asks for pauses of more than 30 s (Retry-After): requests wait no " +
+  "longer than a minute, and no longer than their period lasts";
 
 /** For a server that was seen to leave the cached-token count out where it is 0. */
 function absentMeansZero(record: RequestRecord): RequestRecord {

@@ -10,6 +10,8 @@ import { fixedPolicy, type Policy, rampPolicy } from "../load/controller.ts";
 import { mean } from "../metrics/intervals.ts";
 import { effectiveWorkingSet, planPrompt, promptCount } from "../prompt/working_set.ts";
 import type { Host } from "../host.ts";
+import type { CellSummary } from "../metrics/summary.ts";
+import { breachText } from "../token_counts.ts";
 import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
 import { requireRecompute } from "./alternation.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
@@ -21,7 +23,7 @@ import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from 
 import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
 import type { Session, TargetConfig } from "./session.ts";
-import { judgeCell } from "./verdict.ts";
+import { type CellVerdict, judgeCell } from "./verdict.ts";
 
 /** One point of a sweep. */
 export interface SweepCell {
@@ -238,6 +240,9 @@ function cellRow(
     const expected = cell.workingSetTokens !== undefined && verdict.causeCode === "eviction";
     listener[expected ? "note" : "warning"](`${plan.cellId}: ${verdict.cause}`);
   }
+  for (const warning of cellWarnings(summary, verdict)) {
+    listener.warning(`${plan.cellId}: ${warning}`);
+  }
   if (summary !== undefined && summary.clientMarks.length > 0) {
     const marks = summary.clientMarks.join(", ");
     listener.warning(`${plan.cellId}: up to so much may be the client's own delay: ${marks}`);
@@ -258,6 +263,38 @@ function cellRow(
     ...(verdict.alternated === undefined ? {} : { alternated: verdict.alternated.ttft }),
     pool: poolFigures(session, plan, result),
   });
+}
+
+/** More than this share of the requests is not chance. */
+const FEW = 0.01;
+
+/** What makes the figures of a cell doubtful, whatever its hit rate. */
+function cellWarnings(
+  summary: CellSummary | undefined,
+  { foreignPercent }: CellVerdict,
+): string[] {
+  const warnings: string[] = [];
+  const { outputNotAsAsked = 0, succeeded = 0, countBreaches } = summary ?? {};
+  if (outputNotAsAsked > succeeded * FEW) {
+    warnings.push(
+      `${outputNotAsAsked} of ${succeeded} answers are not as long as was asked for: its ` +
+        "throughput is not to be compared with that of other cells",
+    );
+  }
+  const breached = countBreaches?.requests ?? 0;
+  if (breached > succeeded * FEW) {
+    warnings.push(
+      `counts of the server cannot be true in ${breached} of ${succeeded} requests ` +
+        `(${breachText(countBreaches?.examples)}); no figure rests on them`,
+    );
+  }
+  if (foreignPercent !== undefined) {
+    warnings.push(
+      `${Number(foreignPercent.toFixed(1))} % of the server's prompt tokens were not ours: ` +
+        "another client shared it, so its latencies and throughput are not those of this load",
+    );
+  }
+  return warnings;
 }
 
 function poolFigures(session: Session, plan: CellPlan, result: CellResult): PoolFigures {

@@ -9,7 +9,12 @@ import { meanInterval } from "../metrics/mean_interval.ts";
 import type { CellSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
 import { breachText } from "../token_counts.ts";
-import { type HitEvidence, type HitVerdict, judgeHitRate } from "../server/verdict.ts";
+import {
+  foreignPercentOf,
+  type HitEvidence,
+  type HitVerdict,
+  judgeHitRate,
+} from "../server/verdict.ts";
 import { type Alternated, alternatedOf } from "./alternation.ts";
 import type { CellContext, CellPlan } from "./cell.ts";
 import { workingSetCapacityTokens } from "./sent_requests.ts";
@@ -125,6 +130,17 @@ function factsEvidence({ facts: all, config }: VerdictContext["session"]) {
     ...(cachedTokens.enable === undefined ? {} : { enableCachedTokens: cachedTokens.enable }),
     cachedTokensDisproved: facts.cachedTokensDisproved,
   };
+}
+
+/** Of one period; as {@linkcode foreignPercentOf}, and nothing for a shard. */
+export function foreignIn(
+  context: VerdictContext,
+  plan: Pick<CellPlan, "part" | "shape">,
+  outcome: PeriodOutcome,
+): number | undefined {
+  if (plan.part !== undefined) return undefined;
+  const { promptTokens } = plan.shape.plan;
+  return foreignPercentOf({ ...counterEvidence(context, [outcome]), promptTokens });
 }
 
 type CounterEvidence = Pick<

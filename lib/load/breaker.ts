@@ -82,6 +82,8 @@ const PASSING: ReadonlySet<FailureKind> = new Set(["connect", "disconnect", "tim
 const PASSING_STATUS: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 30_000;
+/** A timer takes no more: it would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * How long to wait before a request is sent again; `undefined` if it is not.
@@ -111,7 +113,8 @@ export function retryDelayMs(
     (failure.kind === "http_status" && PASSING_STATUS.has(failure.status ?? 0));
   if (!passes) return undefined;
   const backOffMs = FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 16);
-  return Math.max(Math.min(backOffMs, LONGEST_DELAY_MS), failure.retryAfterMs ?? 0);
+  const asked = failure.retryAfterMs ?? 0;
+  return Math.max(Math.min(backOffMs, LONGEST_DELAY_MS), Math.min(asked, LONGEST_TIMER_MS));
 }
 
 /** Requests of a cell or a run, counted. */

@@ -119,3 +119,10 @@ Deno.test("successProblem() finds nothing, and too little", () => {
     "94 of 100 requests succeeded (94.0 %), less than --min-success 95",
   );
 });
+
+Deno.test("retryDelayMs() gives no delay that a timer cannot take", () => {
+  for (const seconds of [99_999_999_999, 1e300, Infinity]) {
+    const asked = status(429, { retryAfterMs: seconds * 1000 });
+    assert.equal(retryDelayMs(asked, 1, 1, false), 2 ** 31 - 1);
+  }
+});

@@ -55,6 +55,8 @@ const POST_EVERY_MS = 20;
 /** A slot that fails twice in a row pauses, so that a dead server is not hammered: 50 ms … 1 s. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1000;
+/** Nothing waits longer to be sent again, a period without a deadline (a warm-up) neither. */
+const MOST_WAIT_MS = 60_000;
 
 /** Runs the slots of one worker through one period. */
 export class Slots {
@@ -207,8 +209,15 @@ export class Slots {
       const { failure } = exchange;
       const pauseMs = retryDelayMs(failure, about.retries + 1, this.#mostRetries, begun);
       if (pauseMs === undefined || this.#isOver(exchange.endAtMs)) this.#settle(slot, finished);
-      else this.#sendLater(slot, request, finished, pauseMs);
+      else this.#sendLater(slot, request, finished, Math.min(pauseMs, this.#leftMs()));
     });
+  }
+
+  /** The most that is worth waiting: a server may ask for an hour. */
+  #leftMs(): number {
+    const { deadlineAtMs } = this.#start ?? {};
+    const leftMs = (deadlineAtMs ?? Infinity) - this.#host.nowMs();
+    return leftMs > 0 ? Math.min(leftMs, MOST_WAIT_MS) : MOST_WAIT_MS;
   }
 
   #sendLater(slot: Slot, request: WireRequest, finished: Finished, pauseMs: number): void {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { RunData } from "../results/schema.ts";
+import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent } from "../units.ts";
 import { isThroughputMarked } from "./client_marks.ts";
 import {
@@ -67,12 +67,19 @@ export function gainsOf(run: RunData, rows: RunRows): Gain[] {
     }
   }
   return groups.flatMap(({ points, along }) => {
-    const measured = points.filter((point) => (point.row.input_tokens_per_sec ?? 0) > 0);
+    const measured = points.filter(({ row }) =>
+      (row.input_tokens_per_sec ?? 0) > 0 && isOutputAsAsked(row)
+    );
     const [before, after] = [measured[0], measured.at(-1)];
     return before === undefined || after === undefined || before === after
       ? []
       : [gain(rows, before, after, along)];
   });
+}
+
+/** False where answers were not as long as was asked for: such a cell is no part of a ratio. */
+export function isOutputAsAsked({ output_not_as_asked = 0, total_requests = 0 }: SummaryRow) {
+  return output_not_as_asked <= total_requests * 0.01;
 }
 
 function gain(rows: RunRows, before: Point, after: Point, along: "hit-rate" | "working-set"): Gain {

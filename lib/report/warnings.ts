@@ -7,6 +7,7 @@
 import type { RunData } from "../results/schema.ts";
 import { formatCount } from "../units.ts";
 import { clientWarnings } from "./client_marks.ts";
+import { isOutputAsAsked } from "./gains.ts";
 import { failureKinds } from "./request_figures.ts";
 
 /** One sentence each, most important first. */
@@ -41,6 +42,20 @@ function countWarnings(run: RunData): string[] {
     warnings.push(
       `In ${chunked} of ${run.summary.length} cells chunks carried several tokens: ITL there is` +
         " time per chunk, not per token.",
+    );
+  }
+  const odd = run.summary.filter((row) => !isOutputAsAsked(row)).length;
+  if (odd > 0) {
+    warnings.push(
+      `In ${odd} of ${run.summary.length} cells more than 1 % of the answers are not as long as was` +
+        " asked for: no ratio is made of these cells.",
+    );
+  }
+  const breached = run.summary.filter((row) => (row.count_breach_requests ?? 0) > 0);
+  if (breached.length > 0) {
+    warnings.push(
+      `In ${breached.length} of ${run.summary.length} cells the server gave counts that cannot be` +
+        ` true (${breached[0]?.count_breaches}); no figure rests on them.`,
     );
   }
   const guessed = run.summary.filter((row) => (row.output_tokens_source ?? "usage") !== "usage");

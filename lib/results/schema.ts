@@ -31,6 +31,8 @@ function spread<const Name extends string>(name: Name, what: string) {
   ] as const;
 }
 
+const FOREIGN = "Share of the server's prompt tokens that the run did not send; empty within noise";
+
 /** `summary_{time}.csv`: one row a cell, measured at the peak concurrency. */
 export const SUMMARY_COLUMNS = [
   ...WHERE,
@@ -60,6 +62,7 @@ export const SUMMARY_COLUMNS = [
     "Hit rate of an LRU cache of the stated size, block by block",
   ),
   number("counter_hit_rate", "%", "Hit rate by the deltas of the server's counters"),
+  number("foreign_prompt_share", "%", FOREIGN),
   text("hit_rate_verdict", "`confirmed`, `differs` or `unchecked`"),
   text("hit_rate_cause", "The likeliest cause of the verdict"),
   text("hit_rate_cause_code", "The same in a word: `as-intended`, `eviction`, `caching-off`, …"),
@@ -144,6 +147,7 @@ export const DETAIL_COLUMNS = [
   ),
   text("finish_reason", "As the server gave it"),
   number("http_status", "", "Status of the response"),
+  text("content_encoding", "Compression of the response, which delays what is read of it"),
   text("error_kind", "Empty on success; else the kind of failure"),
   text("error", "One line about the failure"),
   text("recompute", "`yes` where the server was told to compute the prompt, not to load it (A/B)"),
@@ -194,6 +198,7 @@ export const PHASE_COLUMNS = [
     "s",
     "Time in which all of the client stood still for 0.25 s or longer",
   ),
+  number("foreign_prompt_share", "%", FOREIGN),
   number(
     "resident_tokens",
     "tokens",

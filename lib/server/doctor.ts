@@ -127,7 +127,7 @@ async function measureRoundTrip(access: ServerAccess): Promise<RoundTrip> {
   };
 }
 
-const TRIAL_PROMPTS = 3;
+const TRIAL_PROMPTS = 5;
 
 interface Trial {
   readonly ttftMs: readonly (number | undefined)[];
@@ -183,27 +183,55 @@ function judgeTrials(facts: ServerFacts, trials: readonly Trial[], words: number
 /** A cold prompt that takes less than this tells nothing by its time. */
 const TELLING_MS = 50;
 
-/** Counts are believed first; times only where there are no counts, and only if they are clear. */
+/** Fewer pairs than this tell nothing, however alike they are. */
+const LEAST_PAIRS = 5;
+/** Student's t for a 95 % interval of so many pairs; of more it is smaller. */
+const STUDENT_95 = 2.776;
+
+/**
+ * What the server states and counts, and its times beside it: neither decides against the other.
+ * Times are heard by the 95 % interval of the ratio of repeated to cold prompts, pair by pair.
+ */
 export function cachingVerdict(
   facts: Pick<ServerFacts, "capabilities">,
   trials: readonly Pick<Trial, "ttftMs">[],
 ): Pick<CacheTrial, "works" | "evidence"> {
   const { state, evidence } = facts.capabilities.prefixCaching;
-  if (state !== "unknown") return { works: state, evidence };
+  const times = timesOf(trials);
+  if (times === undefined) return { works: state, evidence };
+  const { low, high, text } = times;
+  const says = high < 0.6 ? "yes" : low > 0.9 ? "no" : "unknown";
+  if (state === "unknown") {
+    return says === "unknown"
+      ? { works: state, evidence: `${evidence}, and the times are not clear (${text})` }
+      : { works: says, evidence: text };
+  }
+  if (says === "unknown" || says === state) return { works: state, evidence };
+  const contradiction = `${evidence}; but ${text}: they contradict each other`;
+  return { works: state === "no" ? "unknown" : state, evidence: contradiction };
+}
+
+function timesOf(
+  trials: readonly Pick<Trial, "ttftMs">[],
+): { low: number; high: number; text: string } | undefined {
   const pairs = trials.flatMap(({ ttftMs: [cold, cached] }) =>
     cold === undefined || cached === undefined ? [] : [{ cold, cached }]
   );
-  if (pairs.length < trials.length || pairs.length === 0) return { works: state, evidence };
-  if (pairs.every(({ cold, cached }) => cold >= TELLING_MS && cached < cold * 0.6)) {
-    return {
-      works: "yes",
-      evidence: "repeated prompts are answered in less than 60 % of the time",
-    };
-  }
-  if (pairs.every(({ cold, cached }) => cold >= TELLING_MS && cached > cold * 0.9)) {
-    return { works: "no", evidence: "repeated prompts take as long as cold ones" };
-  }
-  return { works: "unknown", evidence: `${evidence}, and the times are not clear` };
+  if (pairs.length < Math.max(LEAST_PAIRS, trials.length)) return undefined;
+  if (pairs.some(({ cold }) => cold < TELLING_MS)) return undefined;
+  const logs = pairs.map(({ cold, cached }) => Math.log(cached / cold));
+  const count = logs.length;
+  const centre = logs.reduce((sum, one) => sum + one, 0) / count;
+  const squares = logs.reduce((sum, one) => sum + (one - centre) ** 2, 0);
+  const half = STUDENT_95 * Math.sqrt(squares / (count - 1) / count);
+  const [low, high] = [Math.exp(centre - half), Math.exp(centre + half)];
+  const percent = (ratio: number) => (100 * ratio).toFixed(0);
+  return {
+    low,
+    high,
+    text: `repeated prompts take ${percent(Math.exp(centre))} % of the time of cold ones ` +
+      `(95 %: ${percent(low)} to ${percent(high)}, ${logs.length} prompts)`,
+  };
 }
 
 function median(values: readonly number[]): number | undefined {
@@ -235,6 +263,9 @@ function missingFrom(facts: ServerFacts, caching: CacheTrial, block: BlockExperi
   }
   if (facts.cachedTokensDisproved) {
     missing.push("The reported cached tokens are not true: they are not of what is reused.");
+  }
+  if (facts.capabilities.prefixCaching.state === "no" && caching.works === "unknown") {
+    missing.push("Hit rates that can be believed: the server's counts and its times disagree.");
   }
   if (caching.works === "no") {
     const { enable } = facts.capabilities.prefixCaching;

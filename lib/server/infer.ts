@@ -86,6 +86,9 @@ function bodyOf(request: ProbeRequest): Record<string, unknown> {
   };
 }
 
+/** Without the second one fetch asks for gzip, which holds chunks back. */
+const IDENTITY_JSON = { "content-type": "application/json", "accept-encoding": "identity" };
+
 async function inferStreamed(
   access: ServerAccess,
   url: string,
@@ -107,7 +110,7 @@ async function inferStreamed(
   try {
     const response = await access.fetch(url, {
       method: "POST",
-      headers: { ...access.headers, "content-type": "application/json" },
+      headers: { ...IDENTITY_JSON, ...access.headers },
       body: JSON.stringify(body),
       redirect: "manual",
       signal: access.signal === undefined

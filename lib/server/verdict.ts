@@ -28,8 +28,14 @@ const BREACH_SHARE = 0.01;
 
 /** Judges the hit rate of one cell. */
 export function judgeHitRate(evidence: HitEvidence): HitVerdict {
+  const foreignPercent = foreignPercentOf(evidence);
+  const verdict = judge(evidence);
+  return foreignPercent === undefined ? verdict : { ...verdict, foreignPercent };
+}
+
+function judge(evidence: HitEvidence): HitVerdict {
   const tolerancePercent = toleranceOf(evidence);
-  const otherTraffic = sawOtherTraffic(evidence);
+  const otherTraffic = foreignPercentOf(evidence) !== undefined;
   const overcounted = countsTwice(evidence);
   const undercounted = missesSome(evidence);
   const counters = { otherTraffic, overcounted, undercounted };
@@ -84,7 +90,15 @@ function agreement(judged: Judged): string {
     ? `; TTFT contradicts them: it is ${timeText(ratio)}, so the reuse brings nothing`
     : "";
   return `The ${who} and the prompts agree within ${tolerancePercent.toFixed(1)} points` +
-    `${also}${but}${miscounted(judged)}.`;
+    `${also}${but}${miscounted(judged)}${shared(judged)}.`;
+}
+
+/** Confirmed, and yet the load was not the run's alone. */
+function shared(judged: Judged): string {
+  const percent = foreignPercentOf(judged);
+  return percent === undefined
+    ? ""
+    : `, but ${rate(percent)} of the server's prompt tokens were not ours`;
 }
 
 /** Impossible counts that the hit rate does not rest on. */
@@ -111,14 +125,22 @@ function toleranceOf({ blockTokens, promptTokens }: HitEvidence): number {
 }
 
 /**
- * More prompt tokens than were sent, beyond the edges of the window. Queries tell it only where no
- * counter of prompt tokens is there: queries of one request may be counted again and again.
+ * The share of the server's prompt tokens that were not sent by this run, in percent; `undefined`
+ * where its counters do not tell, or within what the edges of the window may come to: 2 %, and one
+ * prompt. Retries and failed requests count as sent. Queries tell it only where no counter of
+ * prompt tokens is there: queries of one request may be counted again and again.
  */
-function sawOtherTraffic(evidence: HitEvidence): boolean {
+export function foreignPercentOf(
+  evidence: Pick<
+    HitEvidence,
+    "counterPromptTokens" | "counterQueryTokens" | "sentPromptTokens" | "promptTokens"
+  >,
+): number | undefined {
   const seen = evidence.counterPromptTokens ?? evidence.counterQueryTokens;
   const sent = evidence.sentPromptTokens;
-  if (seen === undefined || sent === undefined) return false;
-  return seen > sent * (1 + EDGE_SHARE) + evidence.promptTokens;
+  if (seen === undefined || sent === undefined) return undefined;
+  if (seen <= sent * (1 + EDGE_SHARE) + evidence.promptTokens) return undefined;
+  return 100 * (seen - sent) / seen;
 }
 
 function countsTwice({ counterQueryTokens, counterPromptTokens, promptTokens }: HitEvidence) {
@@ -138,7 +160,8 @@ function unusableCounters(judged: Judged): Cause | undefined {
   if (judged.otherTraffic) {
     return {
       causeCode: "other-traffic",
-      cause: "Another client used the server: its counters hold more prompt tokens than were sent.",
+      cause: `Another client used the server: ${rate(foreignPercentOf(judged) ?? 0)} of its ` +
+        "prompt tokens were not ours.",
     };
   }
   if (judged.overcounted) {
@@ -226,7 +249,11 @@ function notesOf(
 function counterNotes(evidence: HitEvidence, faults: CounterFaults): string[] {
   const notes: string[] = [];
   if (faults.otherTraffic) {
-    notes.push("Another client used the server meanwhile; its counters are not used.");
+    const percent = rate(foreignPercentOf(evidence) ?? 0);
+    notes.push(
+      `Another client used the server: ${percent} of its prompt tokens were not ours; its ` +
+        "counters are not used.",
+    );
   }
   if (faults.overcounted) {
     const known = evidence.engine === "vllm" ? " (vLLM #43736, fixed by #48860)" : "";

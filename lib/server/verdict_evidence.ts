@@ -97,6 +97,8 @@ export interface HitVerdict {
   readonly observedBy?: "usage" | "counters";
   /** True where other witnesses contradict usage: what rests on its cached tokens is no figure. */
   readonly usageInDoubt?: boolean;
+  /** Share of the server's prompt tokens that this run did not send; absent within noise. */
+  readonly foreignPercent?: number;
   /** Deviation from the achievable rate that still counts as confirmed, in percentage points. */
   readonly tolerancePercent: number;
   /** Further findings, whole sentences. */
