@@ -220,6 +220,12 @@ function failureOf(
   }
   if (broken !== undefined && !(broken.kind === "disconnect" && decoded.sawDone)) return broken;
   const protocol = (message: string): Failure => ({ kind: "protocol", message, status: 200 });
+  if (exchange.contentEncoding !== undefined && decoded.contentChunks === 0) {
+    // Asked for identity, fetch leaves it as it is.
+    return protocol(
+      `the answer is compressed (${exchange.contentEncoding}), which nobody asked for`,
+    );
+  }
   const type = exchange.contentType;
   if (type !== undefined && !/^text\/event-stream\b/i.test(type)) {
     return protocol(`asked for a stream of events, got ${type.slice(0, 100)}`);

@@ -73,8 +73,8 @@ export function connectUrl({ baseUrl, models }: Pick<ServerFacts, "baseUrl" | "m
 }
 
 function compressed({ contentEncoding }: RequestRecord): string {
-  return `answers come compressed (${contentEncoding}) although none was asked for: compression ` +
-    "holds text back, so TTFT and ITL are upper bounds; switch it off at the server or its proxy";
+  return `answers come compressed (${contentEncoding}) although it was asked not to: compression ` +
+    "holds text back, so no TTFT is to be had; switch it off at the server or its proxy";
 }
 
 /** A pause for which a server asks that is worth a word. */
