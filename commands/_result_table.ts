@@ -5,6 +5,7 @@
  */
 
 import type { RunResult } from "../lib/experiments/config.ts";
+import { failureWarning, WARN_FAILED_PERCENT } from "../lib/experiments/error_handling.ts";
 import type { SummaryRow } from "../lib/results/schema.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../lib/units.ts";
 import { type BriefLabels, briefText } from "./_brief.ts";
@@ -40,7 +41,10 @@ const COLUMNS: readonly TableColumn[] = [
   { title: "TTFT p95", cell: (row) => seconds(row.p95_ttft) },
   { title: "TTFT avg", cell: (row) => seconds(row.avg_ttft), wideOnly: true },
   { title: "ok", cell: (row) => formatCount(row.total_requests), wideOnly: true },
-  { title: "failed", cell: (row) => formatCount(row.failed_requests) },
+  {
+    title: "failed",
+    cell: (row) => `${formatCount(row.failed_requests)}${hasFailures(row) ? "!" : ""}`,
+  },
 ];
 
 /** From this width on every column is printed. */
@@ -73,6 +77,11 @@ export function resultTable(rows: readonly SummaryRow[], terminalColumns: number
   const lines = alignedLines(table);
   if (rows.some((row) => row.client_limited === "yes")) {
     lines.push(...clientLines(rows));
+  }
+  if (rows.some(hasFailures)) {
+    lines.push(
+      `! more than ${WARN_FAILED_PERCENT} % of the requests failed: rates are of the rest`,
+    );
   }
   return `${lines.join("\n")}\n`;
 }
@@ -108,6 +117,10 @@ function doubts(row: SummaryRow): string {
     ...(foreign === undefined ? [] : [`${Number(foreign.toFixed(0))} % foreign`]),
   ];
   return found.length === 0 ? "" : ` (${found.join(", ")})`;
+}
+
+function hasFailures({ total_requests: succeeded, failed_requests: failed }: SummaryRow): boolean {
+  return failureWarning({ succeeded: succeeded ?? 0, failed: failed ?? 0 }) !== undefined;
 }
 
 /** Lines of columns that are aligned to the right; the last one is not. */

@@ -13,7 +13,7 @@ const row: SummaryRow = {
   p95_ttft: 0.1234,
   avg_ttft: 0.0987,
   total_requests: 96,
-  failed_requests: 12_345,
+  failed_requests: 1_234,
   hit_rate_verdict: "unchecked",
   client_limited: "yes",
   client_marks: "throughput 12 %, TTFT p50 8 %, TTFT p95 31.4 %",
@@ -21,9 +21,9 @@ const row: SummaryRow = {
 
 Deno.test("resultTable() fits a terminal of 80 columns", () => {
   const lines = resultTable([row], 80).trimEnd().split("\n");
-  assert.equal(lines.length, 4);
+  assert.equal(lines.length, 5, "a line a mark, and one a client mark");
   for (const line of lines) assert.ok(line.length <= 80, `${line.length}: ${line}`);
-  assert.match(lines[1] ?? "", /128,000.*99\.8 %.*768k.*123 ms.*12,345.*unchecked\*$/);
+  assert.match(lines[1] ?? "", /128,000.*99\.8 %.*768k.*123 ms.*1,234! .*unchecked\*$/);
 });
 
 Deno.test("resultTable() prints every column where there is room", () => {
@@ -45,4 +45,13 @@ Deno.test("resultTable() names the working set of each row, within 80 columns", 
 Deno.test("resultTable() has no note where the client was never the limit", () => {
   const { client_limited: _limited, ...rest } = row;
   assert.ok(!resultTable([rest], 80).includes("*"));
+});
+
+Deno.test("resultTable() marks a cell that lost more than one request in a hundred", () => {
+  const few = { ...row, total_requests: 990, failed_requests: 10 };
+  assert.ok(!resultTable([few], 80).includes("!"));
+  assert.match(
+    resultTable([{ ...few, failed_requests: 11 }], 80),
+    /11! [^]*1 % of the requests failed/,
+  );
 });

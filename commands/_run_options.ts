@@ -84,7 +84,7 @@ export function addRunOptions(command: Command<any, any, any>, outputDir: string
       "when a cell failed: continue with the next one, or stop",
       "continue",
     )
-    .option("--min-success <percent>", "exit 3 if less of the requests succeeded", "0")
+    .option("--min-success <percent>", "exit 3 if less of a cell's requests succeeded", "90")
     .option("--seed <text>", "repeat the sequence of choices")
     .option("--reuse-cache", "let an earlier run with the same seed count as warm-up")
     .option("--kv-bytes-per-token <n>", "for sizes in bytes: in the plan and in the report")

@@ -37,9 +37,13 @@ function tierCells({ name, namedBy, capacity, ttft, bandwidth, missCostMs }: Map
   const range = capacity?.high === undefined
     ? ""
     : `${formatShort(capacity.low)} to ${formatShort(capacity.high)}`;
+  // Where it cannot be told whether tiers add up, one figure alone would be a guess.
+  const other = capacity?.ifInclusiveTokens === undefined
+    ? ""
+    : ` or ${formatShort(capacity.ifInclusiveTokens)} if inclusive`;
   return [
     name,
-    tokens === undefined ? "" : `${beyond}${formatShort(tokens)}${gib}`,
+    tokens === undefined ? "" : `${beyond}${formatShort(tokens)}${gib}${other}`,
     range,
     formatMs(ttft.ms),
     bandwidth === undefined ? "" : formatShort(bandwidth.tokensPerSec),

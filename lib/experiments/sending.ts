@@ -46,7 +46,12 @@ async function runOnPool(
   control: Pick<PeriodControl, "onRecord" | "onUnsent">,
 ): Promise<PeriodOutcome> {
   const outcome = await session.pool.runPeriod(
-    { ...spec, retries: errors.requestRetries, connectUrls: session.facts.map(connectUrl) },
+    {
+      ...spec,
+      retries: errors.requestRetries,
+      // What is opened ahead would be closed again before its use.
+      connectUrls: session.keepsConnections ? session.facts.map(connectUrl) : [],
+    },
     next,
     {
       drain,

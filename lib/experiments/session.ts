@@ -6,6 +6,7 @@
  */
 
 import type { Target } from "../client/openai.ts";
+import { openRawConnection } from "../client/socket.ts";
 import { peerCertificatePem } from "../client/tls.ts";
 import { KvmarkError } from "../errors.ts";
 import type { Host } from "../host.ts";
@@ -16,6 +17,7 @@ import { findBlockTokens } from "../server/block_size.ts";
 import { ENGINE_TITLES, type ServerFacts } from "../server/facts.ts";
 import type { ServerAccess } from "../server/http.ts";
 import { countPromptTokens, type MeasuredOverhead, measureOverhead } from "../server/overhead.ts";
+import { losesRequests } from "../server/keep_alive.ts";
 import { probeServer } from "../server/probe.ts";
 import { Presence } from "../server/presence.ts";
 import { serverEncoder } from "../server/tokenize.ts";
@@ -59,6 +61,8 @@ export interface Session {
   readonly model: string;
   readonly overhead: MeasuredOverhead;
   readonly vocabulary: Vocabulary;
+  /** False if each request opens a connection, as one that waits is closed without a word. */
+  readonly keepsConnections: boolean;
   readonly pool: LoadPool;
   close(): Promise<void>;
 }
@@ -93,9 +97,10 @@ export async function openSession(
     listener,
     () => askServers(host, config, access, listener),
   );
+  const keepsConnections = !facts.some((one) => losesRequests(one.capabilities.keepAlive));
   const pool = await openPool({
     workers,
-    headers: config.headers,
+    headers: keepsConnections ? config.headers : { ...config.headers, connection: "close" },
     ...(config.caPem === undefined ? {} : { caPem: config.caPem }),
     insecure: config.insecure,
     workerModule: host.workerModule,
@@ -112,10 +117,13 @@ export async function openSession(
     model: first.model,
     overhead,
     vocabulary,
+    keepsConnections,
     pool,
     close: () => pool.close(),
   };
 }
+
+const RAW_CONNECT_TIMEOUT_MS = 5000;
 
 /** What the servers have to tell before anything is measured. */
 async function askServers(
@@ -213,6 +221,8 @@ export async function accessTo(
     baseUrl: url,
     headers: config.headers,
     fetch: host.fetchWith(pem === "" ? undefined : pem),
+    openConnection: () =>
+      openRawConnection(url, pem === "" ? undefined : pem, RAW_CONNECT_TIMEOUT_MS),
     ...(config.metricsUrl === undefined ? {} : { metricsUrl: config.metricsUrl }),
   };
 }

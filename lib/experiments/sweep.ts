@@ -16,7 +16,7 @@ import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
 import { requireRecompute } from "./alternation.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
 import type { LoadConfig, OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
-import { cellProblem } from "./error_handling.ts";
+import { cellProblem, failureWarning } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { CellPosition, RunListener } from "./listener.ts";
 import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
@@ -131,6 +131,8 @@ export async function runSweep(
     const partial = times !== undefined && isPartial(result.periods, times);
     await runDir.finishCell(cell.cellId, row, { redo: problem !== undefined, partial });
     listener.cellFinished?.(position, row);
+    const failures = failureWarning(result.summary);
+    if (failures !== undefined) listener.warning(`${cell.cellId}: ${failures}`);
     if (problem === undefined) continue;
     listener.warning(`${cell.cellId} failed: ${problem}; the same command runs it again`);
     if (errors.onError === "stop") {

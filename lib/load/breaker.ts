@@ -88,8 +88,10 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /**
  * How long to wait before a request is sent again; `undefined` if it is not.
  *
- * The delay doubles from a quarter of a second to half a minute, and is never shorter than what
- * the server asked for in Retry-After. A request of which content was already read is not sent
+ * A connection that broke says nothing about the load of the server: the first time the request is
+ * sent again at once, as a pause of its slot would lower the concurrency that is measured. Else the
+ * delay doubles from a quarter of a second to half a minute, and is never shorter than what the
+ * server asked for in Retry-After. A request of which content was already read is not sent
  * again: its prompt is in the cache by now, and a second try would measure that.
  *
  * @param attempt Tries so far, 1 after the first one.
@@ -112,6 +114,7 @@ export function retryDelayMs(
   const passes = PASSING.has(failure.kind) ||
     (failure.kind === "http_status" && PASSING_STATUS.has(failure.status ?? 0));
   if (!passes) return undefined;
+  if (failure.kind === "disconnect" && attempt === 1) return failure.retryAfterMs ?? 0;
   const backOffMs = FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 16);
   const asked = failure.retryAfterMs ?? 0;
   return Math.max(Math.min(backOffMs, LONGEST_DELAY_MS), Math.min(asked, LONGEST_TIMER_MS));

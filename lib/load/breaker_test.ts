@@ -85,7 +85,9 @@ Deno.test("retryDelayMs() asks again only after failures that may pass, as often
     ...[408, 429, 500, 502, 503, 504].map((code) => status(code)),
   ];
   for (const one of passing) {
-    assert.equal(retryDelayMs(one, 1, 1, false), 250, `${one.kind} ${one.status}`);
+    const firstMs = one.kind === "disconnect" ? 0 : 250;
+    assert.equal(retryDelayMs(one, 1, 1, false), firstMs, `${one.kind} ${one.status}`);
+    assert.equal(retryDelayMs(one, 2, 2, false), 500, "a second failure in a row is waited for");
     assert.equal(retryDelayMs(one, 1, 0, false), undefined, "no retries unless asked for");
     assert.equal(retryDelayMs(one, 2, 1, false), undefined, "the last try was the last");
     assert.equal(retryDelayMs(one, 1, 1, true), undefined, "the answer had begun");

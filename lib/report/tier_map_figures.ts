@@ -32,6 +32,7 @@ const TIER_COLOURS: Readonly<Record<MapTierName, string>> = {
   HBM: COLOURS.green,
   DRAM: COLOURS.blue,
   SSD: COLOURS.orange,
+  offload: COLOURS.blue,
   cache: COLOURS.sky,
   recompute: COLOURS.vermillion,
 };

@@ -15,10 +15,11 @@ import type { Files } from "../host.ts";
 export const TIER_MAP_NAME = "tier_map.json";
 
 /**
- * What a plateau is. `cache` stands for whatever tiers the server has, where the rows do not tell
+ * What a plateau is. `offload` is what the server counts as loaded from below HBM without saying
+ * where it is; `cache` stands for whatever tiers the server has, where the rows do not tell
  * them apart; `recompute` for a prompt that is in no tier.
  */
-export type MapTierName = "HBM" | "DRAM" | "SSD" | "cache" | "recompute";
+export type MapTierName = "HBM" | "DRAM" | "SSD" | "offload" | "cache" | "recompute";
 
 /** Why a plateau has its name, the strongest evidence first. */
 export type NamedBy =
@@ -92,8 +93,8 @@ export interface MapTier {
   readonly toTokens?: number;
 }
 
-/** What shows a knee. */
-export type KneeSignal = "ttft" | "hit rate" | "throughput" | "share of hits";
+/** What shows a knee; `counters`: the server's own, of hits by tier. */
+export type KneeSignal = "counters" | "ttft" | "hit rate" | "throughput" | "share of hits";
 
 /** The working-set size at which the next tier takes over. */
 export interface MapKnee {
@@ -187,7 +188,7 @@ export interface TierMap {
 
 const number = v.pipe(v.number(), v.finite());
 const optional = v.exactOptional;
-const tierName = v.picklist(["HBM", "DRAM", "SSD", "cache", "recompute"]);
+const tierName = v.picklist(["HBM", "DRAM", "SSD", "offload", "cache", "recompute"]);
 
 const CAPACITY = v.object({
   tokens: optional(number),
@@ -234,7 +235,7 @@ const KNEE = v.object({
   from: tierName,
   to: tierName,
   method: v.picklist(["step", "fit"]),
-  signals: v.array(v.picklist(["ttft", "hit rate", "throughput", "share of hits"])),
+  signals: v.array(v.picklist(["counters", "ttft", "hit rate", "throughput", "share of hits"])),
 });
 
 const SERIES = v.object({

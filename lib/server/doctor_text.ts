@@ -14,6 +14,7 @@ const TITLES: Readonly<Record<CapabilityName, string>> = {
   chat: "chat route",
   stream: "streams",
   streamUsage: "usage in streams",
+  keepAlive: "connections stay open",
   cachedTokens: "cached tokens",
   prefixCaching: "prefix caching",
   tokenize: "/tokenize",

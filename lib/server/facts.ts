@@ -41,6 +41,7 @@ export const CAPABILITIES = {
   chat: "answers on /v1/chat/completions",
   stream: "streams its answer as server-sent events",
   streamUsage: "takes stream_options.include_usage and reports usage in the stream",
+  keepAlive: "keeps the connection open after a streamed answer",
   cachedTokens: "reports the cached prompt tokens of each request",
   prefixCaching: "reuses the KV cache of a prompt that it has seen",
   tokenize: "tokenizes text on request",

@@ -8,6 +8,14 @@
 import { KvmarkError } from "../errors.ts";
 import { redactorOf } from "../redaction.ts";
 
+/** A connection without HTTP on it: what `fetch` hides can be seen there. */
+export interface RawConnection {
+  write(text: string): void;
+  /** What comes next; `undefined` once the server has closed its side. */
+  read(): Promise<Uint8Array | undefined>;
+  close(): void;
+}
+
 /** How to reach one server. `fetch` is injected: it carries the TLS options, or is a test's. */
 export interface ServerAccess {
   /** Without `/v1` and without a slash at the end. */
@@ -15,6 +23,8 @@ export interface ServerAccess {
   /** Sent with every request; may hold keys, so never printed. */
   readonly headers: Readonly<Record<string, string>>;
   readonly fetch: typeof fetch;
+  /** Opens a connection of its own to the server, where the caller can. */
+  readonly openConnection?: () => Promise<RawConnection>;
   /** For a small request; default 10 s. Requests that make tokens take six times as long at most. */
   readonly timeoutMs?: number;
   /** Where metrics are scraped if not at the server itself (workers behind a router). */

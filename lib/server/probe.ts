@@ -23,6 +23,7 @@ import { canTellHits } from "./hits.ts";
 import { printableUrl, refusal, type ServerAccess } from "./http.ts";
 import { probeField, probeRoute, probeTokenIds, type RouteProbe } from "./inference_probe.ts";
 import { type CachingFindings, probeCaching } from "./caching_probe.ts";
+import { losesRequests, probeKeepAlive } from "./keep_alive.ts";
 import { probeText } from "./probe_text.ts";
 import { probeReset } from "./route_probe.ts";
 import { probeTokenize, tokenizeLimit, tokenizeText } from "./tokenize.ts";
@@ -79,6 +80,7 @@ export async function probeServer(
     completions: routes.completions.route,
     chat: routes.chat.route,
     stream: routes[api].stream,
+    keepAlive: await probeKeepAlive(access, api, identity.model),
     streamUsage: routes[api].streamUsage,
     ...findings.capabilities,
     ...await probeRest(identity, api, routes),
@@ -302,6 +304,12 @@ function factsOf(
   }
   if (limits.lmcacheChunkTokens !== undefined || hasLmcache(documents)) {
     notes.push("LMCache counts only what the engine's own cache does not hold.");
+  }
+  if (losesRequests(capabilities.keepAlive)) {
+    notes.push(
+      "The server closes its connections after streamed answers without saying so: requests are " +
+        "sent with Connection: close, so that none is lost.",
+    );
   }
   return {
     baseUrl: access.baseUrl,

@@ -30,11 +30,12 @@ Deno.test("probeServer() knows vLLM in development mode with token details", asy
     },
   );
   assert.equal(facts.hbmTokens, 16_000);
-  const { recompute, resetExternal, ...rest } = facts.capabilities;
+  const { recompute, resetExternal, keepAlive, ...rest } = facts.capabilities;
   for (const [name, { state, evidence }] of Object.entries(rest)) {
     assert.equal(state, "yes", `${name}: ${evidence}`);
   }
   assert.deepEqual([recompute.state, resetExternal.state], ["unknown", "unknown"]);
+  assert.equal(keepAlive.state, "unknown", "no connection of its own was offered");
   assert.equal(facts.cachedTokensAbsentMeansZero, true);
   assert.equal(facts.cachedTokensDisproved, false);
   // A probe must not reset anything.

@@ -15,12 +15,15 @@ import { formatCount, formatMs, formatShort } from "../units.ts";
 import type { Plateau, Shape } from "./plateaus.ts";
 import { HELD_SHARE, LOST_SHARE } from "./steps.ts";
 
+/** A tier that counters can name. */
+export type HitTier = "HBM" | "DRAM" | "SSD" | "offload";
+
 /** Tokens that the server's counters saw served by each tier, at one working-set size. */
 export interface TierHits {
   readonly contextSizeTokens: number;
   readonly hitRatePercent: number;
   readonly workingSetTokens: number;
-  readonly tokens: Readonly<Partial<Record<"HBM" | "DRAM" | "SSD", number>>>;
+  readonly tokens: Readonly<Partial<Record<HitTier, number>>>;
 }
 
 /** A plateau's name. */
@@ -47,6 +50,7 @@ export interface Naming {
 }
 
 const ORDER = ["HBM", "DRAM", "SSD"] as const;
+const COUNTED = [...ORDER, "offload"] as const;
 /** A knee agrees with a stated capacity within this factor beyond its interval. */
 const STATED_SLACK = 1.1;
 /** From this share of the cold TTFT on, a plateau is taken for recomputation. */
@@ -68,9 +72,9 @@ export function nameTiers(shape: Shape, facts: NamingFacts): Naming {
     }
     const byCapacity = matched.names[i];
     if (byCapacity !== undefined) return { name: byCapacity, namedBy: "stated capacities" };
-    return nameByOrder(shape, cached.length, i);
+    return nameByOrder(shape, cached.length, i, facts);
   });
-  if (names.some((one) => one.namedBy === "order")) evidence.push(orderText(shape, names));
+  if (names.some((one) => one.namedBy === "order")) evidence.push(orderText(shape, names, facts));
   return {
     names: miss === undefined ? names : [...names, miss],
     reading: cached.length <= 1 ? "same" : matched.reading,
@@ -107,14 +111,26 @@ function missOf(
   return named("order");
 }
 
-function nameByOrder({ boundaries }: Shape, cached: number, index: number): TierName {
+function nameByOrder(
+  { boundaries }: Shape,
+  cached: number,
+  index: number,
+  { stated }: NamingFacts,
+): TierName {
+  // Where the server says how large its tiers are, a plateau with another end is none of them.
+  const isStated = stated.some((one) => one.name === ORDER[index]);
+  if (isStated && boundaries[index] !== undefined) return { name: "cache", namedBy: "order" };
   const mixed = boundaries.length === 0 || boundaries.some((one) => one?.method !== "step");
   // A single plateau that a random walk over all prompts sees is all tiers together.
   if (cached === 1 && mixed) return { name: "cache", namedBy: "order" };
   return { name: ORDER[index] ?? "cache", namedBy: "order" };
 }
 
-function orderText({ boundaries }: Shape, names: readonly TierName[]): string {
+function orderText(
+  { boundaries }: Shape,
+  names: readonly TierName[],
+  { stated, hits }: NamingFacts,
+): string {
   if (names.every((one) => one.name === "cache")) {
     return "All hits look alike: which tiers (HBM, DRAM, SSD) serve them cannot be told from " +
       "the rows.";
@@ -122,19 +138,24 @@ function orderText({ boundaries }: Shape, names: readonly TierName[]): string {
   const how = boundaries.some((one) => one?.method === "step")
     ? "a tier that ends below the smallest working set would not be seen"
     : "tiers that are equally fast would be seen as one";
-  return `Names are by order alone, fastest first, as the server gives no evidence: ${how}.`;
+  const why = stated.length === 0 && hits.length === 0
+    ? "the server gives no evidence"
+    : "neither its counters nor the capacities that it states tell them all";
+  return `Names are by order alone, fastest first, as ${why}: ${how}.`;
 }
 
 function dominantTier(
   plateau: Plateau,
   hits: readonly TierHits[],
-): "HBM" | "DRAM" | "SSD" | undefined {
+): HitTier | undefined {
   const inside = hits.filter(({ workingSetTokens: tokens }) =>
     tokens >= (plateau.fromTokens ?? Infinity) && tokens <= (plateau.toTokens ?? -Infinity)
   );
-  const served = ORDER.map((name) => inside.reduce((sum, one) => sum + (one.tokens[name] ?? 0), 0));
+  const served = COUNTED.map((name) =>
+    inside.reduce((sum, one) => sum + (one.tokens[name] ?? 0), 0)
+  );
   const total = served.reduce((sum, one) => sum + one, 0);
-  return ORDER.find((_, i) => total > 0 && (served[i] ?? 0) >= DOMINANT * total);
+  return COUNTED.find((_, i) => total > 0 && (served[i] ?? 0) >= DOMINANT * total);
 }
 
 /** Compares the knees with what the server states, read as exclusive and as inclusive tiers. */

@@ -5,12 +5,13 @@
  */
 
 import { type CellSeries, MIN_SIZES } from "./cells.ts";
+import type { TierHits } from "./naming.ts";
 import { plateauOf, type Shape } from "./plateaus.ts";
 import { byShares } from "./shape_by_shares.ts";
 import { bySteps } from "./shape_by_steps.ts";
 
-/** Plateaus and boundaries of a series. */
-export function shapeOf(series: CellSeries): Shape {
+/** Plateaus and boundaries of a series. @param hits What the server's counters say of it. */
+export function shapeOf(series: CellSeries, hits: readonly TierHits[] = []): Shape {
   const { cells, accessOrder } = series;
   if (cells.length < MIN_SIZES) {
     return whole(series, [
@@ -23,7 +24,7 @@ export function shapeOf(series: CellSeries): Shape {
     ]);
   }
   if (accessOrder === "random") return byShares(series);
-  const shape = bySteps(series);
+  const shape = bySteps(series, hits);
   return accessOrder === "cyclic" || shape.boundaries.length > 0 ? shape : byShares(series);
 }
 

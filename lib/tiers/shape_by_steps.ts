@@ -7,6 +7,8 @@
 import type { KneeSignal } from "../results/tier_map_file.ts";
 import { formatMs, formatPercent, formatShort } from "../units.ts";
 import type { CellSeries, SizeCell } from "./cells.ts";
+import { type Counted, countedSteps } from "./counted_steps.ts";
+import type { TierHits } from "./naming.ts";
 import {
   type Boundary,
   flatText,
@@ -27,9 +29,10 @@ import {
 } from "./steps.ts";
 
 /** The shape of a series whose sizes are used one prompt after the other. */
-export function bySteps(series: CellSeries): Shape {
+export function bySteps(series: CellSeries, counts: readonly TierHits[] = []): Shape {
   const { cells } = series;
   const evidence: string[] = [];
+  const counted = countedSteps(cells, counts);
   const search = stepsOf(cells, (cell) => cell.ttftMs, (cell) => cell.ttftError);
   const ttft = search.steps.filter((step) => isAbrupt(cells, step, evidence));
   const { steps: rate } = stepsOf(
@@ -39,7 +42,8 @@ export function bySteps(series: CellSeries): Shape {
   );
   const hits = shareStep(cells.map((cell) => cell.hitShare));
   const hasTtft = cells.every((cell) => cell.ttftMs !== undefined);
-  const steps = united(hasTtft ? ttft : rate, hits, evidence);
+  const seen = hasTtft ? ttft : rate;
+  const steps = united(withCounted(cells, counted, seen, evidence), hits, evidence);
   if (hits === undefined) evidence.push(...hitText(cells));
   evidence.push(...refusedTexts(cells, search, hits));
   const boundaries = steps.map((step): Boundary => {
@@ -47,11 +51,15 @@ export function bySteps(series: CellSeries): Shape {
     const high = footprintOf(series, cells[step.before + 1]?.prompts ?? NaN);
     const shows = (others: readonly Step[]) => others.some((one) => overlap(one, step));
     const signals: KneeSignal[] = [
+      ...(shows(counted.steps) ? ["counters" as const] : []),
       ...(shows(ttft) ? ["ttft" as const] : []),
       ...(hits !== undefined && overlap(hits, step) ? ["hit rate" as const] : []),
       ...(shows(rate) ? ["throughput" as const] : []),
     ];
-    evidence.push(...stepText(cells, step));
+    evidence.push(
+      ...counted.steps.filter((one) => one.before === step.before).map((one) => one.text),
+      ...stepText(cells, step),
+    );
     return { method: "step", signals, low, high, capacityTokens: Math.sqrt(low * high) };
   });
   const starts = [0, ...steps.map((step) => step.after)];
@@ -60,6 +68,44 @@ export function bySteps(series: CellSeries): Shape {
   );
   if (steps.length === 0) evidence.push(flatText(series), ...thresholdText(cells, search));
   return { plateaus, boundaries, evidence };
+}
+
+/**
+ * Steps by counters, and those of the curve that counters say nothing against: a rise between two
+ * sizes that one and the same tier serves has another cause. Below HBM there may be more tiers than
+ * the server counts.
+ */
+function withCounted(
+  cells: readonly SizeCell[],
+  { steps, servedBy }: Counted,
+  seen: readonly Step[],
+  evidence: string[],
+): Step[] {
+  const others = seen.filter((step) => !steps.some((one) => overlap(one, step)));
+  const left = others.filter((step) => {
+    const tier = servedBy[step.before];
+    if (tier === undefined || tier === "offload" || tier !== servedBy[step.after]) return true;
+    // What is recomputed is in no counter of hits: where it may be that, the rise stands.
+    const isHeld = (i: number) => (cells[i]?.hitShare ?? 0) >= HELD_SHARE;
+    if (!isHeld(step.before) || !isHeld(step.after)) return true;
+    evidence.push(
+      `The curve rises from ${formatShort(cells[step.before]?.workingSetTokens)} to ` +
+        `${
+          formatShort(cells[step.after]?.workingSetTokens)
+        } tokens, but by the server's counters ` +
+        `${tier} serves both: not a knee.`,
+    );
+    return false;
+  });
+  for (const step of steps) {
+    if (seen.some((one) => overlap(one, step))) continue;
+    evidence.push(
+      `Neither TTFT nor throughput shows the end at ${
+        formatShort(cells[step.before]?.workingSetTokens)
+      } tokens by itself: the counters alone do.`,
+    );
+  }
+  return [...steps, ...left].sort((a, b) => a.before - b.before);
 }
 
 function stepsOf(

@@ -25,7 +25,12 @@ function hitsOf(rows: readonly ServerMetricsRow[]): TierHits[] {
   const [first] = measured;
   const { context_size, working_set_size, cache_hit_rate } = first ?? {};
   if (context_size === undefined || working_set_size === undefined) return [];
-  const names = { HBM: "hbm_hit_tokens", DRAM: "dram_hit_tokens", SSD: "ssd_hit_tokens" } as const;
+  const names = {
+    HBM: "hbm_hit_tokens",
+    DRAM: "dram_hit_tokens",
+    SSD: "ssd_hit_tokens",
+    offload: "offload_hit_tokens",
+  } as const;
   const tokens: Partial<Record<keyof typeof names, number>> = {};
   for (const [name, column] of Object.entries(names) as [keyof typeof names, "hbm_hit_tokens"][]) {
     const values = measured.flatMap((row) => row[column] ?? []);

@@ -92,7 +92,7 @@ function capacityOf(
   if (index > 0 && above === undefined) return undefined;
   // A first plateau that is not HBM holds what is above it too, or not: nothing to be claimed.
   const firstName = names[0]?.name;
-  if (index === 0 && (firstName === "DRAM" || firstName === "SSD")) return undefined;
+  if (index === 0 && ["DRAM", "SSD", "offload"].includes(firstName ?? "")) return undefined;
   const own = reading === "exclusive" || reading === "unknown" ? less(end, above) : end;
   const each = series.contextSizeTokens + series.outputTokens;
   const stated = facts.statedTokens.get(names[index]?.name ?? "");

@@ -136,7 +136,7 @@ function seriesMap(
   facts: NamingFacts,
   bytesPerToken: number | undefined,
 ): BuiltSeries {
-  const shape = withThroughput(series, shapeOf(series));
+  const shape = withThroughput(series, shapeOf(series, facts.hits));
   const naming = nameTiers(shape, facts);
   const tiers = tiersOf(series, shape, naming, {
     ...(bytesPerToken === undefined ? {} : { bytesPerToken }),

@@ -209,6 +209,63 @@ Deno.test("buildTierMap() names plateaus by the server's counters, before anythi
   assert.equal(map.tiers[0]?.capacity, undefined, "with or without what is above it?");
 });
 
+/** A server with 60k tokens in HBM and a tier below it that counts hits, on a busy machine. */
+function offloading(seed: number, counts: boolean, stated = true): TierMap {
+  const run = testRun({
+    ...CYCLIC,
+    seed,
+    tiers: [{ tokens: 60_000, ttftMs: 100 }, { tokens: 200_000, ttftMs: 115 }],
+    withinNoise: 0.4,
+    betweenNoise: 0.25,
+    requestsPerSize: 40,
+    reportsCached: true,
+  });
+  const hitsByTier = SIZES.filter((tokens) => counts && tokens <= 260_000).map((tokens) => ({
+    contextSizeTokens: 2000,
+    hitRatePercent: 100,
+    workingSetTokens: tokens,
+    tokens: tokens <= 60_000 ? { HBM: 1000, offload: 0 } : { HBM: 8, offload: 992 },
+  }));
+  const tiers = stated ? [{ name: "HBM" as const, capacityTokens: 60_000, evidence: "s" }] : [];
+  return buildTierMap(run, { facts: { tiers, hitsByTier } });
+}
+
+Deno.test("buildTierMap() finds a knee by the counters of hits by tier, whatever TTFT does", () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const map = offloading(seed, true);
+    assert.deepEqual(names(map), ["HBM", "offload", "recompute"], map.evidence.join("\n"));
+    assert.deepEqual(judged(map, ENDS.slice(0, 2)), { right: 2, wrong: 0 });
+    assert.ok(map.knees[0]?.signals.includes("counters"));
+    assert.equal(map.tiers[1]?.namedBy, "server counters");
+    assert.match(map.evidence.join("\n"), /counters HBM serves 100 % of the hits at .* 0.8 % at/);
+  }
+});
+
+Deno.test("buildTierMap() does not name HBM what ends where no stated capacity does", () => {
+  for (let seed = 0; seed < 5; seed++) {
+    const map = offloading(seed, false);
+    assert.equal(map.tiers.at(-1)?.name, "recompute");
+    const ends = map.knees.filter((knee) => knee.from === "HBM");
+    assert.ok(ends.every((knee) => knee.low <= 66_000 && knee.high >= 54_000), map.headline);
+    assert.ok(!map.evidence.join(" ").includes("the server gives no evidence"));
+  }
+  assert.equal(offloading(0, false, false).tiers[0]?.name, "HBM", "by order, nothing is stated");
+});
+
+Deno.test("buildTierMap() makes no knee of a rise inside the tier that the counters name", () => {
+  const tiers = [{ tokens: 60_000, ttftMs: 20 }, { tokens: 1e9, ttftMs: 40 }];
+  const run = testRun({ ...CYCLIC, tiers, reportsCached: true });
+  const hitsByTier = SIZES.map((tokens) => ({
+    contextSizeTokens: 2000,
+    hitRatePercent: 100,
+    workingSetTokens: tokens,
+    tokens: { HBM: 1000, DRAM: 0 },
+  }));
+  const map = buildTierMap(run, { facts: { hitsByTier } });
+  assert.deepEqual([map.knees.length, names(map)], [0, ["HBM"]]);
+  assert.match(map.evidence.join("\n"), /HBM serves both: not a knee/);
+});
+
 Deno.test("buildTierMap() compares like with like: one concurrency for all sizes", () => {
   const alone = testRun({ ...CYCLIC, tiers: TIERS.slice(0, 1) });
   const crowded = testRun({ ...CYCLIC, tiers: ENDLESS, concurrency: 8, sizes: SIZES.slice(0, 5) });
