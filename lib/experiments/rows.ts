@@ -317,6 +317,7 @@ function ratesOf(figures: Figures) {
     output_tokens_per_sec: figures.outputTokensPerSec,
     computed_tokens_per_sec: figures.computedTokensPerSec,
     reused_tokens_per_sec: figures.reusedTokensPerSec,
+    unanswered_input_percent: figures.unansweredInputPercent,
   };
 }
 

@@ -27,7 +27,7 @@ export interface Metric {
 }
 
 const LATENCY_SOURCE = "Answered requests that were sent in the window, without ramp-in";
-const RATE_SOURCE = "Answered requests of the period, each with its part inside the window";
+const RATE_SOURCE = "Answered requests of the period, with the work that lies in the window";
 
 /** All metrics, in the order of the documentation. */
 export const METRICS = [
@@ -109,11 +109,13 @@ export const METRICS = [
     group: "throughput",
     unit: "tokens/s",
     displayUnit: "tokens/s",
-    formula: "Σ prompt tokens x share of [sent, first content] inside the window / window",
+    formula:
+      "prompt tokens worked on in the window / window; work goes on as evenly as the times of sending and of first content allow",
     source: `${RATE_SOURCE}; prompt tokens as the server counts them, else as planned`,
     better: "higher",
     needs: [],
-    note: "Computed + reused. With `--strict-time-window` only whole requests inside it count.",
+    note:
+      "Computed + reused. What still waits in the server's queue at the end is not counted. With `--strict-time-window` only whole requests inside the window count.",
   },
   {
     name: "computed_tokens_per_sec",
@@ -121,7 +123,8 @@ export const METRICS = [
     group: "throughput",
     unit: "tokens/s",
     displayUnit: "tokens/s",
-    formula: "input throughput - reused input throughput",
+    formula:
+      "(prompt - cached) tokens worked on in the window / window, by the rule of input throughput",
     source: RATE_SOURCE,
     better: "neither",
     needs: ["cached tokens of every answered request"],
@@ -132,10 +135,24 @@ export const METRICS = [
     group: "throughput",
     unit: "tokens/s",
     displayUnit: "tokens/s",
-    formula: "Σ cached prompt tokens x share of [sent, first content] inside the window / window",
+    formula:
+      "cached prompt tokens worked on in the window / window, by the rule of input throughput",
     source: RATE_SOURCE,
     better: "neither",
     needs: ["cached tokens of every answered request"],
+  },
+  {
+    name: "unanswered_input_percent",
+    title: "Input that was not answered yet",
+    group: "throughput",
+    unit: "%",
+    displayUnit: "%",
+    formula: "1 - prompt tokens with first content in the window / input in the window",
+    source: RATE_SOURCE,
+    better: "lower",
+    needs: [],
+    note:
+      "How far input throughput can be too high at most. 100 % where no answer came in the window.",
   },
   {
     name: "output_tokens_per_sec",
@@ -144,7 +161,7 @@ export const METRICS = [
     unit: "tokens/s",
     displayUnit: "tokens/s",
     formula:
-      "Σ (tokens of the first read at the first content + the others evenly until the last content, inside the window) / window",
+      "Σ tokens of the reads in the window / window; those after the first read in equal shares",
     source: RATE_SOURCE,
     better: "higher",
     needs: ["output tokens of every answered request"],
@@ -284,7 +301,7 @@ export const METRICS = [
 
 /** Rules that several metrics share, as sentences for the documentation. */
 export const METRIC_RULES = [
-  "The window of a period lasts from its start until launching stopped; requests in flight are then drained and count with the part of their work that lies inside the window.",
+  "The window of a period lasts from its start until launching stopped; requests in flight are then drained and count with the work that was done inside the window, as evenly as the times of sending and of first content allow: not before it was sent, finished at first content, no faster than the fastest answer of the period.",
   "Ramp-in: the first request of each slot, which all start together, is left out of latencies if at least max(concurrency, 4) others remain. It counts for throughput and hit rates.",
   "Percentiles interpolate linearly between closest ranks (the NumPy default). Those of a cell are taken over the requests of all its periods at the peak, and its rates are Σ tokens / Σ window.",
   "A failed request is counted by its kind and changes no other figure. A figure whose parts are missing is absent.",

@@ -17,19 +17,17 @@ import { breachesOf, type CountBreaches } from "./count_breaches.ts";
 import {
   decodeRatePerSec,
   dueToSentMs,
-  firstContentAtMs,
   hasMultiTokenChunks,
   hasPromptBreach,
   isAnswered,
   isOutputAsAsked,
-  lastContentAtMs,
   promptTokens,
   tpotMs,
   ttftFromDueMs,
   ttftMs,
   ttltMs,
 } from "./durations.ts";
-import { sum, tokensInWindow } from "./intervals.ts";
+import { sum } from "./intervals.ts";
 import {
   extremes,
   isComplete,
@@ -41,6 +39,15 @@ import {
   tally,
   total,
 } from "./spread.ts";
+import {
+  countedRequests,
+  isSentIn,
+  sentInWindow,
+  type WindowRates,
+  windowRates,
+} from "./window_rates.ts";
+
+export type { WindowRates };
 
 /** Statistics of one latency. A field is absent where no request contributed. */
 export interface LatencySpread {
@@ -60,17 +67,6 @@ export interface RateSpread {
   readonly meanPerSec?: number;
   readonly p5PerSec?: number;
   readonly p10PerSec?: number;
-}
-
-/** Tokens per second over a window. A rate is absent where a request lacks the count. */
-export interface WindowRates {
-  /** Prompt tokens, all of them. */
-  readonly inputTokensPerSec?: number;
-  /** Prompt tokens that the server computed: input less reused. */
-  readonly computedTokensPerSec?: number;
-  /** Prompt tokens that the server reported as taken from its cache. */
-  readonly reusedTokensPerSec?: number;
-  readonly outputTokensPerSec?: number;
 }
 
 /** What is the same for a period and for a cell. */
@@ -241,26 +237,6 @@ function figures(outcomes: readonly PeriodOutcome[], options: SummaryOptions): F
   };
 }
 
-/** Sent inside the window. Requests are launched only there, but one may go out too late. */
-function isSentIn(record: RequestRecord, outcome: PeriodOutcome): boolean {
-  return record.sentAtMs >= outcome.startAtMs && record.sentAtMs <= outcome.stopAtMs;
-}
-
-/** Answered requests that were sent inside the window; of the strict window, ended there as well. */
-function sentInWindow(outcome: PeriodOutcome, strict: boolean): RequestRecord[] {
-  return outcome.records.filter((record) =>
-    isAnswered(record) && isSentIn(record, outcome) &&
-    (!strict || record.endAtMs <= outcome.stopAtMs)
-  );
-}
-
-/** Requests that count for rates and hit rates. */
-function countedRequests(outcomes: readonly PeriodOutcome[], strict: boolean): RequestRecord[] {
-  return outcomes.flatMap((outcome) =>
-    strict ? sentInWindow(outcome, true) : outcome.records.filter(isAnswered)
-  );
-}
-
 /**
  * Leaves out the first request of each slot, which all start together, if enough others remain:
  * as many as there are slots, and at least four.
@@ -273,66 +249,6 @@ function withoutRampIn(
   return others.length >= Math.max(concurrency, 4)
     ? { kept: others, leftOut: records.length - others.length }
     : { kept: records, leftOut: 0 };
-}
-
-/** Tokens per second of the windows together; see `docs/metrics.md`. */
-function windowRates(outcomes: readonly PeriodOutcome[], strict: boolean): WindowRates {
-  const windowMs = total(outcomes, (outcome) => outcome.stopAtMs - outcome.startAtMs);
-  const tokens = outcomes.flatMap((outcome) =>
-    countedRequests([outcome], strict).map((record) =>
-      strict ? wholeTokens(record) : tokensInside(record, outcome)
-    )
-  );
-  if (tokens.length === 0 || windowMs <= 0) return {};
-  const rate = (of: (one: RequestTokens) => number | undefined) => {
-    const values = tokens.map(of);
-    return isComplete(values) ? sum(values) / windowMs * 1000 : undefined;
-  };
-  return {
-    ...optional("inputTokensPerSec", rate((one) => one.prompt)),
-    ...optional("computedTokensPerSec", rate((one) => one.computed)),
-    ...optional("reusedTokensPerSec", rate((one) => one.reused)),
-    ...optional("outputTokensPerSec", rate((one) => one.output)),
-  };
-}
-
-interface RequestTokens {
-  /** Absent where the server's count contradicts what was sent. */
-  readonly prompt: number | undefined;
-  readonly computed: number | undefined;
-  readonly reused: number | undefined;
-  readonly output: number | undefined;
-}
-
-function wholeTokens(record: RequestRecord): RequestTokens {
-  const prompt = hasPromptBreach(record) ? undefined : promptTokens(record);
-  const reused = record.usage?.cachedTokens;
-  const computed = reused === undefined || prompt === undefined ? undefined : prompt - reused;
-  return { prompt, computed, reused, output: record.outputTokens };
-}
-
-/**
- * The tokens of a request that fall into the window: its prompt is worked on from sent to first
- * content; the tokens of its first read come with that, the others evenly until the last content.
- */
-function tokensInside(record: RequestRecord, outcome: PeriodOutcome): RequestTokens {
-  const window = { fromMs: outcome.startAtMs, toMs: outcome.stopAtMs };
-  const firstAtMs = firstContentAtMs(record) ?? NaN;
-  const lastAtMs = lastContentAtMs(record) ?? NaN;
-  const whole = wholeTokens(record);
-  const share = tokensInWindow(1, record.sentAtMs, firstAtMs, window);
-  const scaled = (tokens: number | undefined) => tokens === undefined ? undefined : tokens * share;
-  const output = (tokens: number) => {
-    const atFirst = Math.min(tokens, record.firstChunkTokens ?? 1);
-    return tokensInWindow(atFirst, firstAtMs, firstAtMs, window) +
-      tokensInWindow(tokens - atFirst, firstAtMs, lastAtMs, window);
-  };
-  return {
-    prompt: scaled(whole.prompt),
-    computed: scaled(whole.computed),
-    reused: scaled(whole.reused),
-    output: whole.output === undefined ? undefined : output(whole.output),
-  };
 }
 
 /** Token-weighted hit rates. The observed one needs the server's count of every request. */

@@ -73,6 +73,11 @@ export const SUMMARY_COLUMNS = [
     "s",
     "95th percentile of TTFT measured from when the request was due",
   ),
+  number(
+    "unanswered_input_percent",
+    "%",
+    "Share of the input throughput that had no answer at the end of its window: at most so much too high",
+  ),
   number("min_input_tokens_per_sec", "tokens/s", "Lowest of the periods at the peak"),
   number("max_input_tokens_per_sec", "tokens/s", "Highest of the periods at the peak"),
   number("periods_at_peak", "", "Periods that the row pools"),
@@ -176,6 +181,11 @@ export const PHASE_COLUMNS = [
   number("output_tokens_per_sec", "tokens/s", "Generated tokens per second in the window"),
   number("computed_tokens_per_sec", "tokens/s", "Prompt tokens computed by the server"),
   number("reused_tokens_per_sec", "tokens/s", "Prompt tokens that the server took from its cache"),
+  number(
+    "unanswered_input_percent",
+    "%",
+    "Share of the input throughput that had no answer at the end of the window: at most so much too high",
+  ),
   number("measured_ttft", "s", "The statistic that was compared with the limit"),
   number("avg_ttft", "s", "Mean TTFT"),
   number("p95_ttft", "s", "95th percentile of TTFT"),

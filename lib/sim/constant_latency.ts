@@ -63,6 +63,9 @@ export class ConstantLatencyEngine {
           isLast: entry.sent === request.outputTokens,
           cached: { hbm: 0, dram: 0, ssd: 0 },
           scheduledAtMs: request.arrivedAtMs,
+          ...(index === 0
+            ? { prefill: [[request.arrivedAtMs, dueAtMs, request.promptTokens] as const] }
+            : {}),
         });
         dueAtMs = this.#dueAtMs(request, entry.sent);
       }

@@ -47,6 +47,9 @@ export interface EngineRequest {
   outputToken(n: number): number;
 }
 
+/** Prompt tokens of one request that one step computed, evenly from its start to its end. */
+export type PrefillPart = readonly [startAtMs: number, endAtMs: number, tokens: number];
+
 /** A generated token. */
 export interface Emission {
   readonly id: number;
@@ -60,6 +63,8 @@ export interface Emission {
   readonly cached: TokensByTier;
   /** When the request left the waiting queue for the first time. */
   readonly scheduledAtMs: number;
+  /** With the first token: how the prompt was computed. Work that a preemption undid is left out. */
+  readonly prefill?: readonly PrefillPart[];
 }
 
 /** What the engine has counted since it was made. */
@@ -94,6 +99,7 @@ interface Sequence {
   readonly tail: number[];
   generated: number;
   computed: number;
+  prefill: PrefillPart[];
   lease: Lease | undefined;
   readReadyAtMs: number;
   cached: TokensByTier | undefined;
@@ -107,6 +113,7 @@ interface StepItem {
 }
 
 interface Step {
+  readonly startAtMs: number;
   readonly endAtMs: number;
   readonly items: readonly StepItem[];
 }
@@ -144,6 +151,7 @@ export class Engine {
       tail: [...request.lastTokens],
       generated: 0,
       computed: 0,
+      prefill: [],
       lease: undefined,
       readReadyAtMs: -Infinity,
       cached: undefined,
@@ -221,7 +229,7 @@ export class Engine {
       else prefillTokens += tokens;
     }
     const durationMs = stepMs(this.#settings.latency, prefillTokens, decodeSequences);
-    this.#step = { endAtMs: nowMs + durationMs, items: batch };
+    this.#step = { startAtMs: nowMs, endAtMs: nowMs + durationMs, items: batch };
   }
 
   /** One token or one chunk for each running sequence; returns what is left of the budget. */
@@ -300,13 +308,14 @@ export class Engine {
   }
 
   #finishStep(emissions: Emission[]): void {
-    const { items, endAtMs } = this.#step as Step;
+    const { items, startAtMs, endAtMs } = this.#step as Step;
     this.#step = undefined;
     this.#freeAtMs = endAtMs;
     for (const { sequence, tokens } of items) {
       // A sequence that was preempted or aborted while the step ran has lost its work.
       if (sequence.gone || sequence.lease === undefined) continue;
       sequence.computed += tokens;
+      if (sequence.generated === 0) sequence.prefill.push([startAtMs, endAtMs, tokens]);
       if (sequence.computed < lengthOf(sequence)) continue;
       emissions.push(this.#emit(sequence, endAtMs));
       if (sequence.generated === sequence.request.outputTokens) {
@@ -339,6 +348,7 @@ export class Engine {
       isLast: sequence.generated === request.outputTokens,
       cached,
       scheduledAtMs: sequence.scheduledAtMs,
+      ...(generated === 0 ? { prefill: sequence.prefill } : {}),
     };
   }
 
@@ -357,6 +367,7 @@ export class Engine {
     this.#cache.release(leaseOf(sequence));
     sequence.lease = undefined;
     sequence.computed = 0;
+    if (sequence.generated === 0) sequence.prefill = [];
     this.counters.preemptions++;
     this.#waiting.unshift(sequence);
     this.#blocked = false;

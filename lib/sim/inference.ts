@@ -284,6 +284,9 @@ export class Inference {
       ...(answer.headersAtMs === undefined ? {} : { headersEpochMs: epoch(answer.headersAtMs) }),
       ...(first === undefined ? {} : {
         cached: first.cached,
+        prefill: (first.prefill ?? []).map(([startAtMs, endAtMs, tokens]) =>
+          [epoch(startAtMs), epoch(endAtMs), tokens] as const
+        ),
         scheduledEpochMs: epoch(first.scheduledAtMs),
         firstTokenDueEpochMs: epoch(first.atMs),
       }),

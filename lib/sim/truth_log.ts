@@ -35,6 +35,15 @@ export interface TruthEntry {
   readonly cacheSalt?: string;
   /** Where the prompt's tokens were found; the rest was computed. */
   readonly cached?: TokensByTier;
+  /**
+   * The computed tokens of the prompt, step by step: each part evenly from its start to its end.
+   * Their sum is the prompt less what was cached. Work that a preemption undid is left out.
+   */
+  readonly prefill?: readonly (readonly [
+    startEpochMs: number,
+    endEpochMs: number,
+    tokens: number,
+  ])[];
   /** The engine took the request in (or began to read its prefix). */
   readonly scheduledEpochMs?: number;
   readonly headersEpochMs?: number;
