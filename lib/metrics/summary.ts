@@ -19,7 +19,6 @@ import {
   dueToSentMs,
   hasMultiTokenChunks,
   hasPromptBreach,
-  isAnswered,
   isOutputAsAsked,
   promptTokens,
   tpotMs,
