@@ -180,7 +180,10 @@ function assertNear(actual: number | undefined, expected: number | undefined, wh
 function assertSame(row: SummaryRow | undefined, whole: CellSummary): void {
   assert.ok(row !== undefined);
   assertNear(row.input_tokens_per_sec, whole.inputTokensPerSec, "input tokens/s");
-  assertNear(row.output_tokens_per_sec, whole.outputTokensPerSec, "output tokens/s");
+  // The reads between the first and the last are not in the rows: those that lie around the end of
+  // the window may fall on its other side.
+  const output = (row.output_tokens_per_sec ?? NaN) / (whole.outputTokensPerSec ?? NaN);
+  assert.ok(Math.abs(output - 1) < 0.001, `output tokens/s: ${output} of the whole`);
   assertNear(row.reused_tokens_per_sec, whole.reusedTokensPerSec, "reused tokens/s");
   assertNear(row.observed_hit_rate, whole.observedHitRatePercent, "hit rate");
   const sec = (ms: number | undefined) => ms === undefined ? ms : ms / 1000;
