@@ -6,6 +6,7 @@
 
 import type { RunResult } from "../lib/experiments/config.ts";
 import { failureWarning, WARN_FAILED_PERCENT } from "../lib/experiments/error_handling.ts";
+import { cutText } from "../lib/metrics/peak.ts";
 import type { SummaryRow } from "../lib/results/schema.ts";
 import { formatCount, formatMs, formatPercent, formatShort } from "../lib/units.ts";
 import { type BriefLabels, briefText } from "./_brief.ts";
@@ -35,8 +36,8 @@ const COLUMNS: readonly TableColumn[] = [
     title: "observed",
     cell: (row) => formatPercent(row.observed_hit_rate ?? row.counter_hit_rate),
   },
-  { title: "conc.", cell: (row) => formatCount(row.peak_concurrency) },
-  { title: "input/s", cell: (row) => formatShort(row.input_tokens_per_sec) },
+  { title: "conc.", cell: (row) => atLeast(row) + formatCount(row.peak_concurrency) },
+  { title: "input/s", cell: (row) => atLeast(row) + formatShort(row.input_tokens_per_sec) },
   { title: "output/s", cell: (row) => formatShort(row.output_tokens_per_sec), where: "no sets" },
   { title: "TTFT p95", cell: (row) => seconds(row.p95_ttft) },
   { title: "TTFT avg", cell: (row) => seconds(row.avg_ttft), wideOnly: true },
@@ -83,6 +84,7 @@ export function resultTable(rows: readonly SummaryRow[], terminalColumns: number
       `! more than ${WARN_FAILED_PERCENT} % of the requests failed: rates are of the rest`,
     );
   }
+  lines.push(...cutLines(rows), ...overLimitLines(rows));
   return `${lines.join("\n")}\n`;
 }
 
@@ -121,6 +123,24 @@ function doubts(row: SummaryRow): string {
 
 function hasFailures({ total_requests: succeeded, failed_requests: failed }: SummaryRow): boolean {
   return failureWarning({ succeeded: succeeded ?? 0, failed: failed ?? 0 }) !== undefined;
+}
+
+/** Marks the figures of a search that was cut. */
+function atLeast(row: SummaryRow): string {
+  return row.peak_bound === "lower" ? "≥" : "";
+}
+
+/** What to raise, once for each thing that cut a search. */
+function cutLines(rows: readonly SummaryRow[]): string[] {
+  const cuts = rows.filter((row) => row.peak_bound === "lower").map((row) => row.search_cut_by);
+  return [...new Set(cuts)].map((cut) => `≥ a lower bound: ${cutText(cut)}`);
+}
+
+function overLimitLines(rows: readonly SummaryRow[]): string[] {
+  return rows.filter((row) => row.within_limits === "no").map((row) =>
+    `not within the limits: ${formatCount(row.context_size)} tokens at ` +
+    `${formatPercent(row.cache_hit_rate)}: ${row.peak_reason}`
+  );
 }
 
 /** Lines of columns that are aligned to the right; the last one is not. */

@@ -97,14 +97,15 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
     policy: plan.policy,
     judgement,
     clock: host.clock,
+    async prepare() {
+      await context.watch.ready();
+      if (!plan.warmEachPeriod && context.watch.restarts === warmAt) return;
+      await waitUntil(host.clock, plan.part?.times.periods[turns]?.warmUpAtWallMs, context.drain);
+      failedWarmUps += (await warmUp(context, plan)).failed;
+      warmAt = context.watch.restarts;
+    },
     async send(planned) {
       const slot = plan.part?.times.periods[turns++];
-      await context.watch.ready();
-      if (plan.warmEachPeriod || context.watch.restarts !== warmAt) {
-        await waitUntil(host.clock, slot?.warmUpAtWallMs, context.drain);
-        failedWarmUps += (await warmUp(context, plan)).failed;
-        warmAt = context.watch.restarts;
-      }
       return await measure(context, plan, planned, { order, recompute, slot });
     },
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
@@ -158,10 +159,15 @@ function promptOrder(choose: () => number): PromptOrder {
   };
 }
 
-/** The repeats at the peak; without any, the periods of the search at that level. */
-function periodsAtPeak(run: PolicyRun): RunPeriod[] {
+/**
+ * The repeats at the peak; without any, the periods of the search at that level. These are what the
+ * level was judged by (`levelsOf`).
+ */
+export function periodsAtPeak(run: PolicyRun): RunPeriod[] {
   const level = run.peak.concurrency;
-  const at = run.periods.filter((period) => period.planned.concurrency === level);
+  const at = run.periods.filter(({ planned, outcome }) =>
+    planned.concurrency === level && !outcome.interrupted
+  );
   const repeats = at.filter((period) => period.planned.kind === "RETRY");
   return repeats.length > 0 ? repeats : at;
 }

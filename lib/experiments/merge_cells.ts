@@ -5,9 +5,11 @@
  * @module
  */
 
-import { choosePeak, type Decision, type FinishedPeriod, type Peak } from "../load/controller.ts";
-import { type Judgement, observe } from "../load/runner.ts";
+import { choosePeak } from "../load/levels.ts";
+import type { Decision, FinishedPeriod } from "../load/policy.ts";
+import { type Judgement, levelFigures, observe } from "../load/runner.ts";
 import { limitsThroughput } from "../metrics/client_limit.ts";
+import type { Peak } from "../metrics/peak.ts";
 import { optional } from "../metrics/spread.ts";
 import {
   type CellSummary,
@@ -19,7 +21,7 @@ import type { PeriodOutcome } from "../record.ts";
 import { latestByCell } from "../results/cells.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
 import { alternatedOf } from "./alternation.ts";
-import { recordOf } from "./merge_records.ts";
+import { clientOf, recordOf } from "./merge_records.ts";
 import { cellIdOf, type ShardRun } from "./merge_shards.ts";
 import { WHOLE_SHARE } from "./pace.ts";
 import { type CellLabels, type HitRateVerdict, phaseRow, summaryRow } from "./rows.ts";
@@ -225,10 +227,6 @@ function missingShards(shares: readonly CellShare[], count: number): string[] {
   return missing.length === 0 ? [] : [`shard ${missing.join(", ")} is missing`];
 }
 
-function ms(sec: number | undefined): number | undefined {
-  return sec === undefined ? undefined : sec * 1000;
-}
-
 /** Rows of before 0.2 do not say which figure was meant: it may have been this one. */
 function throughputWasLimited(phase: PhaseRow): boolean {
   const { client_share_throughput_percent: percent, client_limited } = phase;
@@ -242,24 +240,20 @@ function withMarkOfBefore(summary: CellSummary, limited: boolean): CellSummary {
   return { ...summary, clientLimited: true, clientMarks: ["throughput", ...summary.clientMarks] };
 }
 
-/** The worst of the clients; the CPU time of all of them. */
-function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
-  const largest = (values: readonly (number | undefined)[]) => {
-    const known = values.filter((one) => one !== undefined);
-    return known.length === 0 ? undefined : Math.max(...known);
-  };
-  return {
-    ...optional("eventLoopLagP99Ms", largest(phases.map((one) => one.event_loop_lag_p99_ms))),
-    ...optional("eventLoopLagMaxMs", largest(phases.map((one) => one.event_loop_lag_max_ms))),
-    ...optional("stoppedMs", largest(phases.map((one) => ms(one.client_stopped_s)))),
-    cpuCores: sum(phases.map((one) => one.client_cpu_cores)),
-    receivedBytes: sum(phases.map((one) => one.received_bytes)),
-    retries: sum(phases.map((one) => one.retries)),
-  };
+/** By the pooled periods of each level, as they are published. */
+function peakOf(periods: readonly MergedPeriod[], judgement: MergeJudgement): Peak {
+  const runs = periods.map((one) => {
+    const level = periods.filter((other) => other.level === one.level);
+    const pooled = levelFigures(summariseCell(outcomesOf(level), judgement), judgement);
+    return { ...finishedPeriod(one, judgement), pooled };
+  });
+  return choosePeak(runs, judgement.limits);
 }
 
-function peakOf(periods: readonly MergedPeriod[], judgement: MergeJudgement): Peak {
-  return choosePeak(periods.map((one) => finishedPeriod(one, judgement)), judgement.limits);
+/** A shard that has the cell has each of its periods, so the level is the same in all of them. */
+function outcomesOf(level: readonly MergedPeriod[]): PeriodOutcome[] {
+  const concurrency = Math.max(...level.map((one) => one.outcome.concurrency));
+  return level.map(({ outcome }) => ({ ...outcome, concurrency }));
 }
 
 function finishedPeriod(period: MergedPeriod, judgement: MergeJudgement): FinishedPeriod {
@@ -304,9 +298,7 @@ function mergedRow(
 ): SummaryRow {
   const rows = shares.map((one) => one.row);
   const [first] = rows;
-  // A shard that has the cell has each of its periods, so the level is the same in all of them.
-  const concurrency = Math.max(...pooled.map((one) => one.outcome.concurrency));
-  const outcomes = pooled.map(({ outcome }) => ({ ...outcome, concurrency }));
+  const outcomes = outcomesOf(pooled);
   const summary = outcomes.length === 0 ? undefined : summariseCell(outcomes, judgement);
   const limited = pooled.some((one) => one.summary.clientLimited);
   const { maxTtftMs } = judgement.limits;
@@ -316,7 +308,7 @@ function mergedRow(
     summary && withMarkOfBefore(summary, limited),
     {
       model: first?.model ?? "",
-      peakReason: peak.reason,
+      peak,
       ttftMetric: judgement.ttftMetric,
       ...optional("ttftLimitMs", maxTtftMs),
       verdict: verdictOf(rows),

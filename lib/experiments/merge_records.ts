@@ -6,8 +6,8 @@
  */
 
 import { optional } from "../metrics/spread.ts";
-import type { FailureKind, RequestRecord } from "../record.ts";
-import type { DetailRow } from "../results/schema.ts";
+import type { FailureKind, PeriodOutcome, RequestRecord } from "../record.ts";
+import type { DetailRow, PhaseRow } from "../results/schema.ts";
 import { breachesIn } from "../token_counts.ts";
 
 /**
@@ -98,4 +98,28 @@ function failureOf(row: DetailRow): Pick<RequestRecord, "failure"> {
   return kind === undefined || kind === ""
     ? {}
     : { failure: { kind: kind as FailureKind, message: error } };
+}
+
+/** The worst of the clients; the CPU time of all of them. */
+export function clientOf(phases: readonly PhaseRow[]): PeriodOutcome["client"] {
+  const largest = (values: readonly (number | undefined)[]) => {
+    const known = values.filter((one) => one !== undefined);
+    return known.length === 0 ? undefined : Math.max(...known);
+  };
+  return {
+    ...optional("eventLoopLagP99Ms", largest(phases.map((one) => one.event_loop_lag_p99_ms))),
+    ...optional("eventLoopLagMaxMs", largest(phases.map((one) => one.event_loop_lag_max_ms))),
+    ...optional("stoppedMs", largest(phases.map((one) => ms(one.client_stopped_s)))),
+    cpuCores: sum(phases.map((one) => one.client_cpu_cores)),
+    receivedBytes: sum(phases.map((one) => one.received_bytes)),
+    retries: sum(phases.map((one) => one.retries)),
+  };
+}
+
+function sum(values: readonly (number | undefined)[]): number {
+  return values.reduce<number>((total, value) => total + (value ?? 0), 0);
+}
+
+function ms(sec: number | undefined): number | undefined {
+  return sec === undefined ? undefined : sec * 1000;
 }

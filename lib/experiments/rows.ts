@@ -18,10 +18,12 @@ import {
   ttltMs,
 } from "../metrics/durations.ts";
 import { mean } from "../metrics/intervals.ts";
+import type { Peak } from "../metrics/peak.ts";
 import type { CellSummary, Figures, LatencySpread, PeriodSummary } from "../metrics/summary.ts";
 import type { PeriodOutcome, RequestRecord } from "../record.ts";
 import { breachText } from "../token_counts.ts";
 import type { DetailRow, PhaseRow, SinglePromptRow, SummaryRow } from "../results/schema.ts";
+import { peakColumns } from "./peak_columns.ts";
 
 /** Where a row belongs. */
 export interface CellLabels {
@@ -167,7 +169,8 @@ export interface AlternatedTtft {
 /** What {@linkcode summaryRow} cannot take from the summary itself. */
 export interface SummaryExtras {
   readonly model: string;
-  readonly peakReason?: string;
+  /** Absent where there was nothing to choose from. */
+  readonly peak?: Peak;
   readonly ttftLimitMs?: number;
   readonly ttftMetric?: string;
   readonly verdict?: HitRateVerdict;
@@ -206,7 +209,7 @@ export function summaryRow(
     hit_rate_cause_code: extras.verdict?.causeCode,
     median_ttft_loaded: seconds(extras.alternated?.loadedMs),
     median_ttft_recomputed: seconds(extras.alternated?.recomputedMs),
-    peak_reason: extras.peakReason,
+    ...peakColumns(extras.peak, summary !== undefined),
     ttft_limit: seconds(extras.ttftLimitMs),
     ttft_metric: extras.ttftMetric,
     working_set_prompts: extras.pool?.prompts,

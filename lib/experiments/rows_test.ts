@@ -166,7 +166,7 @@ Deno.test("summaryRow() has the figures of the cell in seconds and tokens", () =
   const summary = summariseCell([OUTCOME, OUTCOME], { strictTimeWindow: false });
   const row = summaryRow({ ...LABELS, workingSetTokens: 5000 }, summary, {
     model: "m",
-    peakReason: "highest",
+    peak: { reason: "highest", withinLimits: true, bound: "lower", cutBy: "test-duration" },
     ttftLimitMs: 2000,
     ttftMetric: "p95",
     verdict: { verdict: "differs", cause: "eviction" },
@@ -187,7 +187,10 @@ Deno.test("summaryRow() has the figures of the cell in seconds and tokens", () =
 
 Deno.test("summaryRow() of a cell without a period has labels only", () => {
   assert.deepEqual(
-    summaryRow(LABELS, undefined, { model: "m", peakReason: "nothing was run" }),
+    summaryRow(LABELS, undefined, {
+      model: "m",
+      peak: { reason: "nothing was run", withinLimits: false },
+    }),
     { context_size: 100, cache_hit_rate: 50, model: "m", peak_reason: "nothing was run" },
   );
 });

@@ -103,11 +103,9 @@ export async function runSweep(
     }
     const whole = planCell(config, session, cell, peaks.get(cell.peakKey));
     const plan = pace && times ? { ...whole, part: partOf(pace, times, whole.promptCount) } : whole;
+    const { cellId, title } = cell;
     const position: CellPosition = {
-      cellId: cell.cellId,
-      title: cell.title,
-      index: index + 1,
-      count: cells.length,
+      ...{ cellId, title, index: index + 1, count: cells.length },
       remaining: cells.slice(index).filter((one) => !runDir.isFinished(one.cellId)).length,
     };
     listener.cellStarted?.(position);
@@ -120,11 +118,12 @@ export async function runSweep(
       warmed = { key: cell.warmKey, failed, at: watch.restarts };
     }
     const result = await runCell(context, plan);
-    if (result.interrupted) return { interrupted: true };
-    const { withinLimits, concurrency } = result.peak;
-    if (withinLimits && concurrency !== undefined) peaks.set(cell.peakKey, concurrency);
-    else peaks.delete(cell.peakKey);
     const failedWarmUps = result.failedWarmUps + (warmed?.failed ?? 0);
+    if (result.interrupted) {
+      await keepCutCell(context, config, cell, plan, { ...result, failedWarmUps });
+      return { interrupted: true };
+    }
+    keepPeak(peaks, cell, result);
     const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
     const problem = (pace === undefined ? result.unusable : undefined) ??
       cellProblem(result.summary, errors);
@@ -140,6 +139,26 @@ export async function runSweep(
     }
   }
   return { interrupted: false, ...(missed.length === 0 ? {} : { missed }) };
+}
+
+/** Where the next cell of the same key may start. */
+function keepPeak(peaks: Map<string, number>, cell: SweepCell, { peak }: CellResult): void {
+  if (peak.withinLimits && peak.concurrency !== undefined) {
+    peaks.set(cell.peakKey, peak.concurrency);
+  } else peaks.delete(cell.peakKey);
+}
+
+/** What is known of a cell that was cut is shown, as far as it goes; a resume measures it anew. */
+async function keepCutCell(
+  context: CellContext,
+  config: LoadConfig,
+  cell: SweepCell,
+  plan: CellPlan,
+  result: CellResult,
+): Promise<void> {
+  if (result.pooled.length === 0 || config.shard !== undefined) return;
+  const row = cellRow(context, config, cell, plan, result);
+  await context.runDir.finishCell(cell.cellId, row, { redo: true });
 }
 
 function planCell(
@@ -258,7 +277,7 @@ function cellRow(
   const { maxTtftMs } = config.limits;
   return summaryRow(plan, summary, {
     model: session.model,
-    peakReason: peak.reason,
+    peak,
     ttftMetric: config.ttftMetric,
     ...(maxTtftMs === undefined ? {} : { ttftLimitMs: maxTtftMs }),
     verdict,

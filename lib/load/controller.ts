@@ -1,96 +1,34 @@
 /**
  * Load control: which concurrency to run next, given everything that was observed so far.
  *
- * A policy is a generator that yields the next period and is sent what was observed in it.
- * {@linkcode decide} replays a policy over a history, so that a decision is a pure function of the
- * history: `decide(policy, history) -> Decision`. The loop that runs periods is `runner.ts`.
+ * A policy is a generator that yields the next period and is sent what was observed in it
+ * (`policy.ts`). This is the ramp, which searches the peak; given levels are in `fixed_levels.ts`.
+ * The loop that runs periods is `runner.ts`.
  *
  * @module
  */
 
-/** Why a period is run: a step of the ramp, the search between two steps, or a repeat. */
-export type PeriodKind = "RAMP" | "RAMP_REFINE" | "RETRY" | "FIXED";
+import {
+  bestLevel,
+  bracketOf,
+  brokenLimit,
+  goodLevels,
+  isClearlyLess,
+  type LevelFigures,
+  type Limits,
+  type Peak,
+  peakAt,
+  peakOf,
+  type SearchCut,
+  type SearchEnd,
+} from "../metrics/peak.ts";
+import { levelAt, levelsOf } from "./levels.ts";
+import type { FinishedPeriod, Observation, PlannedPeriod, Policy, Step } from "./policy.ts";
 
-/** A period that a policy wants to be run. */
-export interface PlannedPeriod {
-  readonly periodId: string;
-  readonly kind: PeriodKind;
-  readonly concurrency: number;
-  readonly durationMs: number;
-}
-
-/** What was observed in one period. */
-export interface Observation {
-  /** The statistic of `--ttft-metric`, in milliseconds; absent if no request succeeded. */
-  readonly measuredTtftMs?: number;
-  /** The statistic of `--tokens-per-req-metric`, in tokens/s; absent if no request decoded. */
-  readonly decodeRatePerSec?: number;
-  readonly inputTokensPerSec?: number;
-  /** True if the client, not the server, may have been the limit. */
-  readonly clientLimited: boolean;
-  /** Time since the start of the cell when the period was over, drain included. */
-  readonly elapsedMs: number;
-}
-
-/** A period that was run. */
-export interface FinishedPeriod extends PlannedPeriod, Observation {}
-
-/** Thresholds that a concurrency has to meet. */
-export interface Limits {
-  readonly maxTtftMs?: number;
-  readonly minDecodeRatePerSec?: number;
-}
-
-/** The end of a policy: the concurrency that the cell is reported at, and why that one. */
-export interface Peak {
-  /** Absent if no period was run. */
-  readonly concurrency?: number;
-  readonly reason: string;
-  /** False where no concurrency met the limits. */
-  readonly withinLimits: boolean;
-}
-
-/** A step of a policy, with the reason for it. */
-export interface Step {
-  readonly period: PlannedPeriod;
-  readonly reason: string;
-}
-
-/** A way to choose concurrencies. */
-export type Policy = () => Generator<Step, Peak, Observation>;
-
-/** What to do next. */
-export type Decision =
-  | { readonly action: "up" | "hold" | "down"; readonly step: Step }
-  | { readonly action: "stop"; readonly peak: Peak };
-
-/**
- * The next step of a policy after a history.
- *
- * @param policy For instance {@linkcode rampPolicy}.
- * @param history What was run so far, in order; must be what the policy asked for.
- * @returns A period to run, compared with the last one as `up`, `hold` or `down`, or the end.
- * @example
- * ```ts
- * import { decide, fixedPolicy } from "./controller.ts";
- * const policy = fixedPolicy({ levels: [8, 16], durationMs: 60_000, retries: 0, limits: {} });
- * const decision = decide(policy, []);
- * console.log(decision.action !== "stop" && decision.step.period.concurrency); // 8
- * ```
- */
-export function decide(policy: Policy, history: readonly FinishedPeriod[]): Decision {
-  const steps = policy();
-  let next = steps.next();
-  for (const finished of history) {
-    if (next.done) break;
-    next = steps.next(finished);
-  }
-  if (next.done) return { action: "stop", peak: next.value };
-  const before = history.at(-1)?.concurrency;
-  const level = next.value.period.concurrency;
-  const action = before === undefined || level > before ? "up" : level < before ? "down" : "hold";
-  return { action, step: next.value };
-}
+export * from "./policy.ts";
+export { fixedPolicy, type FixedSettings } from "./fixed_levels.ts";
+export { choosePeak } from "./levels.ts";
+export { brokenLimit, type Limits, type Peak } from "../metrics/peak.ts";
 
 /** Settings of {@linkcode rampPolicy}; the names are those of the options. */
 export interface RampSettings {
@@ -110,203 +48,230 @@ export interface RampSettings {
 
 /** A last, shorter step of the ramp is worth running only if it is at least this long. */
 const SHORTEST_STEP_MS = 10_000;
-const REFINE_STEPS = 10;
+/** Levels that are repeated at most, one below the other, until one meets the limits. */
+const MOST_REPEATED_LEVELS = 4;
 
 /**
- * Ramps the concurrency until a limit is broken, searches between the last good and the first bad
- * level, and repeats the run at the peak: the level with the highest input throughput among those
- * that met the limits.
+ * Ramps the concurrency until a limit is broken, searches between the highest good level and the
+ * lowest bad one, and repeats the run at the peak: the level with the highest input throughput
+ * among those that met the limits. If the repeats break them, the next lower good level is repeated.
  *
- * The step grows with the headroom (1 - measured / limit): 10, 5, 3 or 2 increments above 70, 50,
- * 30 and 15 %, else one. A start at the peak of the cell before that breaks the limit falls back
- * half-way to `startConcurrency`, as often as needed. Without limits the ramp goes on by one
- * increment until `maxConcurrency` or until time is up.
+ * While more than 70 % of each limit is left (headroom = 1 - measured / limit) the level doubles, or
+ * grows by 10 increments where that is more. Above 50, 30 and 15 % it grows by 5, 3 and 2
+ * increments, else by one. A start at the peak of the cell before that breaks a limit falls back
+ * half-way to `startConcurrency`, as often as needed; where it is the best level that was seen, the
+ * search looks below it too. Without limits the ramp goes on by one increment until
+ * `maxConcurrency` or until time is up.
  */
 export function rampPolicy(settings: RampSettings): Policy {
   return function* ramp() {
-    const { limits, startConcurrency: start, concurrencyIncrement: increment } = settings;
-    const runs: FinishedPeriod[] = [];
-    const run = function* (step: Step): Generator<Step, FinishedPeriod, Observation> {
-      const observed = yield step;
-      const finished = { ...step.period, ...observed };
-      runs.push(finished);
-      return finished;
-    };
-    let level = clamp(settings.previousPeak ?? start, start, settings.maxConcurrency);
-    let reason = level > start ? "start at the peak of the cell before" : "start";
-    let good: FinishedPeriod | undefined;
-    for (;;) {
-      const durationMs = remainingMs(settings, runs);
-      if (durationMs === undefined) break;
-      const finished = yield* run({ period: period("RAMP", level, durationMs), reason });
-      const broken = brokenLimit(finished, limits);
-      if (broken === undefined) {
-        good = finished;
-        if (level >= settings.maxConcurrency) break;
-        const steps = increments(headroom(finished, limits));
-        level = Math.min(level + steps * increment, settings.maxConcurrency);
-        reason = `within limits, ${steps} increment${steps === 1 ? "" : "s"} up`;
-      } else if (good !== undefined) {
-        yield* refine(settings, runs, good, finished, run);
-        break;
-      } else if (level > start) {
-        level = halfWay(start, level, increment);
-        reason = `${broken}: half-way back to --start-concurrency`;
-      } else {
-        break;
-      }
-    }
-    const peak = choosePeak(runs, limits);
-    if (peak.concurrency !== undefined) {
-      for (let n = 1; n <= settings.retries; n++) {
-        yield {
-          period: {
-            periodId: `RETRY_${n}`,
-            kind: "RETRY",
-            concurrency: peak.concurrency,
-            durationMs: settings.rampDurationMs,
-          },
-          reason: `run ${n} of ${settings.retries} at the peak`,
-        };
-      }
-    }
-    return peak;
+    const search: Search = { settings, runs: [], cutBy: undefined };
+    yield* climb(search);
+    yield* narrow(search);
+    yield* lookBelow(search);
+    yield* narrowPeak(search);
+    return yield* repeatPeak(search);
   };
 }
 
-/** Binary search between a level within the limits and one beyond, on the grid of the increment. */
-function* refine(
-  settings: RampSettings,
-  runs: readonly FinishedPeriod[],
-  goodPeriod: FinishedPeriod,
-  badPeriod: FinishedPeriod,
-  run: (step: Step) => Generator<Step, FinishedPeriod, Observation>,
-): Generator<Step, void, Observation> {
-  const increment = settings.concurrencyIncrement;
-  let [good, bad] = [goodPeriod.concurrency, badPeriod.concurrency];
-  for (let n = 1; n <= REFINE_STEPS && bad - good > increment; n++) {
-    const durationMs = remainingMs(settings, runs);
-    if (durationMs === undefined) return;
-    const middle = good + Math.max(1, Math.floor((bad - good) / 2 / increment)) * increment;
-    if (middle >= bad) return;
-    const finished = yield* run({
-      period: {
-        periodId: `RAMP_REFINE_c${middle}_${n}`,
-        kind: "RAMP_REFINE",
-        concurrency: middle,
-        durationMs,
-      },
-      reason: `between ${good} (within limits) and ${bad} (beyond)`,
-    });
-    if (brokenLimit(finished, settings.limits) === undefined) good = middle;
-    else bad = middle;
+/** What a ramp has run, and what stopped it. */
+interface Search {
+  readonly settings: RampSettings;
+  readonly runs: FinishedPeriod[];
+  cutBy: SearchCut | undefined;
+}
+
+type Steps<T = void> = Generator<Step, T, Observation>;
+
+/** Up from the start until a limit is broken; down from there while nothing was good. */
+function* climb(search: Search): Steps {
+  const { limits, startConcurrency: start, maxConcurrency: max, previousPeak } = search.settings;
+  let level = Math.min(Math.max(previousPeak ?? start, start), max);
+  let reason = level > start
+    ? `start at ${level}, the peak of the cell before`
+    : `start at ${level}`;
+  for (;;) {
+    const finished = yield* test(search, "RAMP", level, reason);
+    if (finished === undefined) return;
+    const { good, bad } = bracketOf(levelsOf(search.runs), limits);
+    if (bad === undefined) {
+      if (level >= max) return void (search.cutBy = "max-concurrency");
+      const share = headroom(finished, limits);
+      level = Math.min(level + stepUp(share, level, search.settings), max);
+      reason = `next: ${level}, ${headroomText(finished, limits)}`;
+    } else if (good === undefined && level > start) {
+      level = halfWay(start, level, search.settings.concurrencyIncrement);
+      reason = `next: ${level}, half-way back to --start-concurrency: ${brokenLimit(bad, limits)}`;
+    } else {
+      return;
+    }
   }
 }
 
-/** Settings of {@linkcode fixedPolicy}. */
-export interface FixedSettings {
-  readonly levels: readonly number[];
-  readonly durationMs: number;
-  /** Repeats of each level after its first run. */
-  readonly retries: number;
-  readonly limits: Limits;
-  /** Go on after a broken limit: others run the same levels at the same time. @default {false} */
-  readonly toTheEnd?: boolean;
-}
-
-/** Runs given levels in order, each once and then `retries` times; a broken limit ends it. */
-export function fixedPolicy(settings: FixedSettings): Policy {
-  return function* fixed() {
-    const runs: FinishedPeriod[] = [];
-    for (const concurrency of settings.levels) {
-      for (let n = 0; n <= settings.retries; n++) {
-        const suffix = n === 0 ? "run0" : `RETRY_${n}`;
-        const period: PlannedPeriod = {
-          periodId: `FIXED_c${concurrency}_${suffix}`,
-          kind: "FIXED",
-          concurrency,
-          durationMs: settings.durationMs,
-        };
-        const observed = yield { period, reason: n === 0 ? "next level" : `repeat ${n}` };
-        const finished = { ...period, ...observed };
-        runs.push(finished);
-        const goesOn = n > 0 || settings.toTheEnd === true;
-        if (!goesOn && brokenLimit(finished, settings.limits) !== undefined) {
-          return choosePeak(runs, settings.limits);
-        }
-      }
-    }
-    return choosePeak(runs, settings.limits);
-  };
+/** Binary search between the highest good level and the lowest bad one, in whole increments. */
+function* narrow(search: Search): Steps {
+  const { limits, concurrencyIncrement: increment } = search.settings;
+  for (;;) {
+    const { good, bad } = bracketOf(levelsOf(search.runs), limits);
+    if (good === undefined || bad === undefined) return;
+    const middle = between(good.concurrency, bad.concurrency, increment);
+    if (middle === undefined) return;
+    const reason = `next: ${middle}, between ${good.concurrency} (within limits) and ` +
+      `${bad.concurrency} (${brokenLimit(bad, limits)})`;
+    if ((yield* test(search, "RAMP_REFINE", middle, reason)) === undefined) return;
+  }
 }
 
 /**
- * The level to report: the highest mean input throughput among the levels whose every period met
- * the limits; levels at which the client was the limit only if there is no other. If none met
- * them, the level with the lowest TTFT.
+ * A start at the peak of the cell before skips the levels below it. If none above it was better,
+ * one of those may be.
  */
-export function choosePeak(runs: readonly FinishedPeriod[], limits: Limits): Peak {
-  if (runs.length === 0) return { reason: "nothing was run", withinLimits: false };
-  const good = runs.filter((run) => brokenLimit(run, limits) === undefined);
-  if (good.length === 0) {
-    const answered = runs.filter((run) => run.measuredTtftMs !== undefined);
-    const best = (answered.length > 0 ? answered : runs).reduce((a, b) =>
-      (b.measuredTtftMs ?? Infinity) < (a.measuredTtftMs ?? Infinity) ? b : a
+function* lookBelow(search: Search): Steps {
+  const { limits, startConcurrency: start, concurrencyIncrement: increment } = search.settings;
+  for (;;) {
+    const levels = levelsOf(search.runs);
+    const [lowest] = goodLevels(levels, limits);
+    if (lowest === undefined || lowest.concurrency <= start) return;
+    if (bestLevel(levels, limits) !== lowest) return;
+    if (levels.some((level) => level.concurrency < lowest.concurrency)) return;
+    const level = halfWay(start, lowest.concurrency, increment);
+    const reason = `next: ${level}, no level below ${lowest.concurrency} was tried`;
+    if ((yield* test(search, "RAMP", level, reason)) === undefined) return;
+  }
+}
+
+/** Where throughput clearly falls beyond its peak, the peak is narrowed down to a tenth of it. */
+function* narrowPeak(search: Search): Steps {
+  const { limits, concurrencyIncrement: increment } = search.settings;
+  for (;;) {
+    const levels = levelsOf(search.runs).toSorted((a, b) => a.concurrency - b.concurrency);
+    const best = bestLevel(levels, limits);
+    if (best === undefined || brokenLimit(best, limits) !== undefined) return;
+    const { concurrency: peak } = best;
+    const hasFallen = levels.some((level) =>
+      level.concurrency > peak && !level.clientLimited && isClearlyLess(level, best)
     );
-    return {
-      concurrency: best.concurrency,
-      reason: `no level met the limits (${brokenLimit(best, limits)}); lowest TTFT`,
-      withinLimits: false,
-    };
+    if (!hasFallen || best.clientLimited) return;
+    const at = levels.indexOf(best);
+    const around = [levels[at - 1], best, levels[at + 1]].flatMap((one) => one?.concurrency ?? []);
+    const gaps = around.slice(1).map((high, n) => [around[n] ?? high, high] as const);
+    const [low = peak, high = peak] = gaps.toSorted((a, b) => b[1] - b[0] - (a[1] - a[0]))[0] ?? [];
+    const middle = between(low, high, Math.max(increment, peak / 10));
+    if (middle === undefined) return;
+    const onGrid = low + Math.max(1, Math.floor((middle - low) / increment)) * increment;
+    const reason = `next: ${onGrid}, throughput falls beyond ${peak}`;
+    if ((yield* test(search, "RAMP_REFINE", onGrid, reason)) === undefined) return;
   }
-  const honest = good.filter((run) => !run.clientLimited);
-  const candidates = honest.length > 0 ? honest : good;
-  const levels = [...new Set(candidates.map((run) => run.concurrency))];
-  const throughput = (level: number): number => {
-    const values = candidates.filter((run) => run.concurrency === level)
-      .map((run) => run.inputTokensPerSec ?? 0);
-    return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Repeats the peak and, if the repeats break a limit, the next lower good level. */
+function* repeatPeak(search: Search): Steps<Peak> {
+  const { settings: { retries, limits }, runs } = search;
+  const repeated: number[] = [];
+  const broke: string[] = [];
+  let level = bestLevel(levelsOf(runs), limits);
+  while (level !== undefined && retries > 0) {
+    const { concurrency } = level;
+    yield* repeat(search, concurrency, repeated.length * retries, broke.at(-1));
+    repeated.push(concurrency);
+    const broken = brokenLimit(levelAt(runs, concurrency), limits);
+    if (broken === undefined || repeated.length >= MOST_REPEATED_LEVELS) break;
+    broke.push(`the repeats at ${concurrency} broke a limit (${broken})`);
+    yield* narrow(search);
+    const lower = goodLevels(levelsOf(runs), limits).filter((one) => one.concurrency < concurrency);
+    level = lower.length === 0 ? undefined : bestLevel(lower, limits);
+  }
+  const levels = levelsOf(runs);
+  const own = levels.filter((one) => repeated.includes(one.concurrency));
+  const published = bestLevel(retries > 0 ? own : levels, limits);
+  if (published === undefined) return peakOf(levels, searchEnd(search));
+  const peak = peakAt(published, levels, searchEnd(search));
+  const past = broke.filter((_, n) => repeated[n] !== peak.concurrency);
+  return past.length === 0 ? peak : { ...peak, reason: `${peak.reason}; ${past.join("; ")}` };
+}
+
+function* repeat(
+  { settings: { retries, rampDurationMs: durationMs }, runs }: Search,
+  concurrency: number,
+  before: number,
+  broke: string | undefined,
+): Steps {
+  const why = broke === undefined ? "" : `: ${broke}`;
+  for (let n = 1; n <= retries; n++) {
+    const periodId = `RETRY_${before + n}`;
+    const period: PlannedPeriod = { periodId, kind: "RETRY", concurrency, durationMs };
+    const reason = `next: repeat ${n} of ${retries} at ${concurrency}${n === 1 ? why : ""}`;
+    runs.push({ ...period, ...(yield { period, reason }) });
+  }
+}
+
+/**
+ * Runs a level of the search. Each level is run once, so that its name is its own.
+ *
+ * @returns `undefined` if too little time is left for it.
+ */
+function* test(
+  search: Search,
+  kind: "RAMP" | "RAMP_REFINE",
+  concurrency: number,
+  reason: string,
+): Steps<FinishedPeriod | undefined> {
+  const durationMs = remainingMs(search);
+  if (durationMs === undefined) return void (search.cutBy ??= "test-duration");
+  const refined = search.runs.filter((run) => run.kind === "RAMP_REFINE").length;
+  const suffix = kind === "RAMP" ? "" : `_${refined + 1}`;
+  const period = { periodId: `${kind}_c${concurrency}${suffix}`, kind, concurrency, durationMs };
+  const finished = { ...period, ...(yield { period, reason }) };
+  search.runs.push(finished);
+  return finished;
+}
+
+function searchEnd({ settings, cutBy }: Search): SearchEnd {
+  return {
+    limits: settings.limits,
+    increment: settings.concurrencyIncrement,
+    lowest: settings.startConcurrency,
+    cutBy: cutBy ?? "test-duration",
   };
-  const concurrency = levels.reduce((a, b) => throughput(b) > throughput(a) ? b : a);
-  const reason = honest.length > 0
-    ? "highest input throughput within the limits"
-    : "highest input throughput within the limits, but the client was the limit at every level";
-  return { concurrency, reason, withinLimits: true };
 }
 
-/** The first limit that a period broke, as text; `undefined` if it met them all. */
-export function brokenLimit(observed: Observation, limits: Limits): string | undefined {
-  if (observed.measuredTtftMs === undefined) return "no request succeeded";
-  if (limits.maxTtftMs !== undefined && observed.measuredTtftMs > limits.maxTtftMs) {
-    return `TTFT ${seconds(observed.measuredTtftMs)} over ${seconds(limits.maxTtftMs)}`;
-  }
-  const minimum = limits.minDecodeRatePerSec;
-  if (
-    minimum !== undefined && observed.decodeRatePerSec !== undefined &&
-    observed.decodeRatePerSec < minimum
-  ) {
-    return `${observed.decodeRatePerSec.toFixed(1)} tokens/s a request, under ${minimum}`;
-  }
-  return undefined;
-}
-
-/** The smallest share of a limit that is left, from 0 to 1; 0 where there is no limit at all. */
-function headroom(observed: Observation, limits: Limits): number {
-  const shares: number[] = [];
+/** The limit with the smallest share left: from 0 (reached) to 1; `undefined` without limits. */
+function tightest(
+  observed: LevelFigures,
+  limits: Limits,
+): { readonly share: number; readonly text: string } | undefined {
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  const found: { share: number; text: string }[] = [];
   if (limits.maxTtftMs !== undefined && observed.measuredTtftMs !== undefined) {
-    shares.push(1 - observed.measuredTtftMs / limits.maxTtftMs);
+    const share = 1 - observed.measuredTtftMs / limits.maxTtftMs;
+    found.push({ share, text: `${percent(share)} of the TTFT limit left` });
   }
   if (limits.minDecodeRatePerSec !== undefined && observed.decodeRatePerSec !== undefined) {
-    shares.push(observed.decodeRatePerSec / limits.minDecodeRatePerSec - 1);
+    const share = observed.decodeRatePerSec / limits.minDecodeRatePerSec - 1;
+    found.push({ share, text: `decode rate ${percent(share)} above its minimum` });
   }
-  return shares.length === 0 ? 0 : Math.min(...shares);
+  return found.toSorted((a, b) => a.share - b.share)[0];
 }
 
-function increments(share: number): number {
-  if (share > 0.7) return 10;
-  if (share > 0.5) return 5;
-  if (share > 0.3) return 3;
-  return share > 0.15 ? 2 : 1;
+function headroom(observed: LevelFigures, limits: Limits): number {
+  return tightest(observed, limits)?.share ?? 0;
+}
+
+function headroomText(observed: LevelFigures, limits: Limits): string {
+  return tightest(observed, limits)?.text ?? "no limit was given";
+}
+
+function stepUp(share: number, level: number, { concurrencyIncrement: one }: RampSettings): number {
+  if (share > 0.7) return Math.max(level, 10 * one);
+  if (share > 0.5) return 5 * one;
+  if (share > 0.3) return 3 * one;
+  return share > 0.15 ? 2 * one : one;
+}
+
+/** The level half-way between two, whole increments above the lower one. */
+function between(low: number, high: number, increment: number): number | undefined {
+  if (high - low <= increment) return undefined;
+  return low + Math.max(1, Math.floor((high - low) / 2 / increment)) * increment;
 }
 
 function halfWay(start: number, level: number, increment: number): number {
@@ -314,26 +279,14 @@ function halfWay(start: number, level: number, increment: number): number {
   return middle < level ? Math.max(start, middle) : start;
 }
 
-/** Time for the next step of the ramp; `undefined` if too little is left. */
-function remainingMs(
-  settings: RampSettings,
-  runs: readonly FinishedPeriod[],
-): number | undefined {
-  const leftMs = settings.testDurationMs - (runs.at(-1)?.elapsedMs ?? 0);
-  const shortestMs = Math.min(SHORTEST_STEP_MS, settings.rampDurationMs);
-  return runs.length > 0 && leftMs < shortestMs
-    ? undefined
-    : Math.min(settings.rampDurationMs, leftMs);
-}
-
-function period(kind: "RAMP", concurrency: number, durationMs: number): PlannedPeriod {
-  return { periodId: `${kind}_c${concurrency}`, kind, concurrency, durationMs };
-}
-
-function clamp(value: number, low: number, high: number): number {
-  return Math.min(Math.max(value, low), high);
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(3)} s`;
+/** Time for the next level of the search; `undefined` if too little is left. */
+function remainingMs({ settings, runs }: Search): number | undefined {
+  const { testDurationMs, rampDurationMs } = settings;
+  const spentMs = runs.reduce((sum, run, n) => {
+    const ms = run.elapsedMs - (runs[n - 1]?.elapsedMs ?? 0);
+    return run.kind === "RETRY" ? sum : sum + ms;
+  }, 0);
+  const leftMs = testDurationMs - spentMs;
+  const shortestMs = Math.min(SHORTEST_STEP_MS, rampDurationMs);
+  return runs.length > 0 && leftMs < shortestMs ? undefined : Math.min(rampDurationMs, leftMs);
 }

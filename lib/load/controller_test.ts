@@ -24,18 +24,20 @@ const SETTINGS: RampSettings = {
 /** Runs a policy to its end against a server whose TTFT and throughput are functions of the level. */
 function play(
   policy: Policy,
-  ttftMs: (level: number) => number | undefined,
+  ttftMs: (level: number, kind: string) => number | undefined,
   inputTokensPerSec: (level: number) => number = (level) => level,
   clientLimited: (level: number) => boolean = () => false,
 ) {
   const history: FinishedPeriod[] = [];
+  const reasons: string[] = [];
   let elapsedMs = 0;
   for (;;) {
     const decision = decide(policy, history);
-    if (decision.action === "stop") return { history, peak: decision.peak };
+    if (decision.action === "stop") return { history, reasons, peak: decision.peak };
     const { period } = decision.step;
+    reasons.push(decision.step.reason);
     elapsedMs += period.durationMs;
-    const measured = ttftMs(period.concurrency);
+    const measured = ttftMs(period.concurrency, period.kind);
     history.push({
       ...period,
       ...(measured === undefined ? {} : { measuredTtftMs: measured }),
@@ -86,13 +88,14 @@ Deno.test("rampPolicy() reports the level with the highest throughput, not the l
   assert.equal(peak.concurrency, 12);
 });
 
-Deno.test("rampPolicy() falls back from the peak of the cell before, then climbs again", () => {
+Deno.test("rampPolicy() falls back from the peak of the cell before, which bounds the search from above", () => {
   const { history, peak } = play(
     rampPolicy({ ...SETTINGS, previousPeak: 40, retries: 0 }),
     (level) => level * 100,
   );
-  assert.deepEqual(levels(history).slice(0, 3), [40, 20, 22]);
+  assert.deepEqual(levels(history), [40, 20, 30, 24, 22, 10]);
   assert.equal(peak.concurrency, 20);
+  assert.equal(peak.bound, "exact");
 });
 
 Deno.test("rampPolicy() ends at the start level with a reason where that already breaks the limit", () => {
@@ -100,6 +103,7 @@ Deno.test("rampPolicy() ends at the start level with a reason where that already
   assert.deepEqual(levels(history), [2, 2]);
   assert.equal(peak.withinLimits, false);
   assert.match(peak.reason, /no level met the limits \(TTFT 5\.000 s over 2\.000 s\)/);
+  assert.equal(peak.bound, "exact", "there is no lower level to try");
 });
 
 Deno.test("rampPolicy() stops the ramp when the test duration is over, and still repeats the peak", () => {
@@ -109,6 +113,85 @@ Deno.test("rampPolicy() stops the ramp when the test duration is over, and still
   );
   // 60 + 60 s, then 5 s are left: less than a step is worth.
   assert.deepEqual(ids(history), ["RAMP_c2", "RAMP_c4", "RETRY_1", "RETRY_2", "RETRY_3"]);
+});
+
+Deno.test("rampPolicy() gets from 2 to 176 in the five levels that the defaults have time for", () => {
+  const defaults = { ...SETTINGS, testDurationMs: 300_000, retries: 0 };
+  const { history, peak, reasons } = play(rampPolicy(defaults), () => 100);
+  assert.deepEqual(levels(history), [2, 22, 44, 88, 176]);
+  assert.equal(peak.concurrency, 176);
+  assert.deepEqual([peak.bound, peak.cutBy], ["lower", "test-duration"]);
+  assert.equal(reasons[2], "next: 44, 95 % of the TTFT limit left");
+});
+
+Deno.test("rampPolicy() calls the peak exact where throughput was seen to flatten or to fall", () => {
+  const cut = { ...SETTINGS, testDurationMs: 300_000, retries: 0 };
+  const bound = (rate: (level: number) => number, settings: RampSettings = cut) => {
+    const { peak } = play(rampPolicy(settings), () => 100, rate);
+    return [peak.concurrency, peak.bound, peak.cutBy];
+  };
+  assert.deepEqual(bound((level) => Math.min(level, 50)), [176, "exact", undefined]);
+  assert.deepEqual(bound((level) => level > 100 ? 50 : level), [88, "exact", undefined]);
+  assert.deepEqual(bound((level) => level), [176, "lower", "test-duration"]);
+  const low = { ...cut, maxConcurrency: 60 };
+  assert.deepEqual(bound((level) => level, low), [60, "lower", "max-concurrency"]);
+  assert.deepEqual(bound((level) => Math.min(level, 20), low), [60, "exact", undefined]);
+  const unlimited = { ...cut, limits: {}, maxConcurrency: 8 };
+  assert.deepEqual(bound((level) => level, unlimited), [8, "lower", "max-concurrency"]);
+});
+
+Deno.test("rampPolicy() repeats the next lower good level where the repeats break a limit", () => {
+  const lucky = (level: number, kind: string) => kind === "RETRY" ? level * 108 : level * 100;
+  const { history, peak, reasons } = play(rampPolicy(SETTINGS), lucky);
+  const repeats = history.filter((run) => run.kind === "RETRY");
+  assert.deepEqual(levels(repeats), [20, 20, 20, 18, 18, 18]);
+  assert.equal(new Set(ids(history)).size, history.length);
+  assert.deepEqual([peak.concurrency, peak.withinLimits, peak.bound], [18, true, "exact"]);
+  assert.match(peak.reason, /the repeats at 20 broke a limit \(TTFT 2\.160 s over 2\.000 s\)/);
+  assert.match(reasons.at(-3) ?? "", /next: repeat 1 of 3 at 18: the repeats at 20 broke/);
+});
+
+Deno.test("rampPolicy() says so where every level that it repeats breaks the limit", () => {
+  const { history, peak } = play(
+    rampPolicy(SETTINGS),
+    (level, kind) => kind === "RETRY" ? 3000 : level * 100,
+  );
+  const repeats = history.filter((run) => run.kind === "RETRY");
+  assert.equal(new Set(levels(repeats)).size, 4, "four levels at most");
+  assert.equal(peak.withinLimits, false);
+  assert.ok(levels(repeats).includes(peak.concurrency ?? NaN));
+  assert.match(peak.reason, /^outside the limits \(TTFT 3\.000 s over 2\.000 s\)/);
+});
+
+Deno.test("rampPolicy() judges the repeats together, not one by one", () => {
+  const history: FinishedPeriod[] = [];
+  const policy = rampPolicy({ ...SETTINGS, maxConcurrency: 2 });
+  for (let n = 0;; n++) {
+    const decision = decide(policy, history);
+    if (decision.action === "stop") {
+      assert.deepEqual([n, decision.peak.withinLimits], [4, true]);
+      break;
+    }
+    // The second repeat alone breaks the limit; the pool of its requests does not.
+    history.push({
+      ...decision.step.period,
+      measuredTtftMs: n === 2 ? 2500 : 1000,
+      inputTokensPerSec: 1,
+      clientLimited: false,
+      elapsedMs: n,
+      pooled: { measuredTtftMs: n >= 2 ? 1400 : 1000, inputTokensPerSec: 1 },
+    });
+  }
+});
+
+Deno.test("rampPolicy() calls a peak a lower bound where the client limited the levels above it", () => {
+  const { peak } = play(
+    rampPolicy({ ...SETTINGS, retries: 0 }),
+    (level) => level * 100,
+    (level) => level,
+    (level) => level > 12,
+  );
+  assert.deepEqual([peak.concurrency, peak.bound, peak.cutBy], [12, "lower", "client"]);
 });
 
 Deno.test("rampPolicy() runs the maximum itself before it stops", () => {
@@ -182,6 +265,30 @@ Deno.test("fixedPolicy() runs each level once and then its repeats", () => {
     "FIXED_c8_RETRY_1",
   ]);
   assert.equal(peak.concurrency, 8);
+});
+
+Deno.test("fixedPolicy() pools the periods of a level: a lucky one makes no level good", () => {
+  const policy = fixedPolicy({
+    levels: [4, 8, 8],
+    durationMs: 1000,
+    retries: 1,
+    limits: { maxTtftMs: 50 },
+  });
+  let count = 0;
+  const { history, peak } = play(policy, (level) => level === 8 && ++count > 1 ? 90 : 10);
+  assert.equal(history.length, 4, "a level that was given twice is run once");
+  assert.deepEqual([peak.concurrency, peak.withinLimits], [4, true]);
+  assert.deepEqual([peak.bound, peak.cutBy], ["lower", "levels"], "5 to 7 were not tried");
+});
+
+Deno.test("fixedPolicy() makes no claim about a peak from one given level", () => {
+  const settings = { durationMs: 1000, retries: 1, limits: {} };
+  const one = play(fixedPolicy({ ...settings, levels: [8] }), () => 10).peak;
+  assert.deepEqual([one.concurrency, one.bound], [8, undefined]);
+  const rising = play(fixedPolicy({ ...settings, levels: [4, 8] }), () => 10).peak;
+  assert.deepEqual([rising.bound, rising.cutBy], ["lower", "levels"]);
+  const flat = play(fixedPolicy({ ...settings, levels: [4, 8] }), () => 10, () => 7).peak;
+  assert.equal(flat.bound, "exact");
 });
 
 Deno.test("fixedPolicy() ends at the first level that breaks a limit and reports a better one", () => {

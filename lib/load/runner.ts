@@ -7,25 +7,27 @@
  * @module
  */
 
-import {
-  decide,
-  type Decision,
-  type FinishedPeriod,
-  type Limits,
-  type Observation,
-  type Peak,
-  type PlannedPeriod,
-  type Policy,
-} from "./controller.ts";
+import type { Clock } from "../host.ts";
+import type { LevelFigures, Limits, Peak } from "../metrics/peak.ts";
 import {
   decodeRateOf,
+  type Figures,
   measuredTtftMs,
   type PeriodSummary,
+  summariseCell,
   summarisePeriod,
   type TokensPerReqMetric,
   type TtftMetric,
 } from "../metrics/summary.ts";
-import type { Clock } from "../host.ts";
+import { choosePeak } from "./levels.ts";
+import {
+  decide,
+  type Decision,
+  type FinishedPeriod,
+  type Observation,
+  type PlannedPeriod,
+  type Policy,
+} from "./policy.ts";
 import type { PeriodOutcome } from "../record.ts";
 
 /** How an observation is made of a period. */
@@ -50,7 +52,7 @@ export interface RunPeriod {
 export interface PolicyRun {
   readonly periods: readonly RunPeriod[];
   readonly peak: Peak;
-  /** True if it was cut short by a signal; `peak` is then that of the periods so far. */
+  /** True if it was cut short by a signal; `peak` is then that of the whole periods so far. */
   readonly interrupted: boolean;
   /** Why the last period could not be measured, after as many tries as it may have. */
   readonly unusable?: string;
@@ -61,6 +63,8 @@ export interface PolicyRunOptions {
   readonly policy: Policy;
   readonly judgement: Judgement;
   readonly clock: Clock;
+  /** Done before each period, and not counted in the time of the cell: a warm-up. */
+  readonly prepare?: (planned: PlannedPeriod) => Promise<void>;
   /**
    * Sends the requests of one period. One that comes back as unusable is asked for again, with
    * `_try2` and so on behind its id; the policy never sees it.
@@ -80,10 +84,11 @@ const MOST_TRIES = 3;
 
 /** Runs a policy to its end, or until a period comes back interrupted, or is never usable. */
 export async function runPolicy(options: PolicyRunOptions): Promise<PolicyRun> {
+  const { policy, judgement } = options;
   const run = new PolicyLoop(options);
   const periods: RunPeriod[] = [];
   const history: FinishedPeriod[] = [];
-  let decision = decide(options.policy, history);
+  let decision = decide(policy, history);
   while (decision.action !== "stop") {
     const period = await run.untilUsable(decision.step.period, decision.step.reason);
     const { planned, outcome, observation } = period;
@@ -93,51 +98,83 @@ export async function runPolicy(options: PolicyRunOptions): Promise<PolicyRun> {
       return { periods, peak, interrupted: false, unusable: reason };
     }
     periods.push(period);
-    history.push({ ...planned, ...observation });
-    decision = decide(options.policy, history);
-    if (outcome.interrupted) decision = { action: "stop", peak: INTERRUPTED };
+    if (outcome.interrupted) {
+      // What was cut short judges no level.
+      const peak = choosePeak(history, judgement.limits, "signal");
+      await options.onFinish?.(period, { action: "stop", peak });
+      return { periods, peak, interrupted: true };
+    }
+    history.push({ ...planned, ...observation, pooled: poolOf(periods, planned, judgement) });
+    decision = decide(policy, history);
     await options.onFinish?.(period, decision);
   }
-  return { periods, peak: decision.peak, interrupted: decision.peak === INTERRUPTED };
+  return { periods, peak: decision.peak, interrupted: false };
 }
 
-const INTERRUPTED: Peak = { reason: "interrupted", withinLimits: false };
+/** The figures of all periods so far that a row would pool with the last one. */
+function poolOf(
+  periods: readonly RunPeriod[],
+  last: PlannedPeriod,
+  judgement: Judgement,
+): LevelFigures {
+  const pool = periods.filter(({ planned }) => isOnePool(planned, last));
+  return levelFigures(summariseCell(pool.map((one) => one.outcome), judgement), judgement);
+}
 
 class PolicyLoop {
   readonly #options: PolicyRunOptions;
-  readonly #startAtMs: number;
-  /** Went by in unusable periods: the search has not had that time. */
-  #lostMs = 0;
+  /** Warm-ups and unusable periods are not in it: the search has not had that time. */
+  #elapsedMs = 0;
 
   constructor(options: PolicyRunOptions) {
     this.#options = options;
-    this.#startAtMs = options.clock.nowMs();
   }
 
   /** Runs a period until it can be used or has had its tries; the last try is returned. */
   async untilUsable(planned: PlannedPeriod, reason: string): Promise<RunPeriod> {
-    const { clock, mostTries = MOST_TRIES, onUnusable } = this.#options;
+    const { mostTries = MOST_TRIES, onUnusable } = this.#options;
     for (let attempt = 1;; attempt++) {
-      const beganAtMs = clock.nowMs();
       const periodId = attempt === 1 ? planned.periodId : `${planned.periodId}_try${attempt}`;
       const run = await this.#once({ ...planned, periodId }, reason);
       const { unusable, interrupted } = run.outcome;
       if (unusable === undefined || interrupted) return run;
       await onUnusable?.(run, unusable);
-      this.#lostMs += clock.nowMs() - beganAtMs;
       if (attempt >= mostTries) return run;
     }
   }
 
   async #once(planned: PlannedPeriod, reason: string): Promise<RunPeriod> {
-    const { send, judgement, clock, onStart } = this.#options;
+    const { prepare, send, judgement, clock, onStart } = this.#options;
     onStart?.(planned, reason);
+    await prepare?.(planned);
+    const startAtMs = clock.nowMs();
     const outcome = await send(planned);
+    const tookMs = clock.nowMs() - startAtMs;
+    if (outcome.unusable === undefined) this.#elapsedMs += tookMs;
     const summary = summarisePeriod(outcome, judgement);
-    const elapsedMs = clock.nowMs() - this.#startAtMs - this.#lostMs;
-    const observation = observe(summary, judgement, elapsedMs);
+    const observation = observe(summary, judgement, this.#elapsedMs);
     return { planned, reason, outcome, summary, observation };
   }
+}
+
+/** True if a row would pool the two: repeats at the peak are kept apart from the search. */
+export function isOnePool(a: PlannedPeriod, b: PlannedPeriod): boolean {
+  return a.concurrency === b.concurrency && (a.kind === "RETRY") === (b.kind === "RETRY");
+}
+
+/** What of the figures of a period, or of several as one, is held against the limits. */
+export function levelFigures(
+  figures: Figures,
+  judgement: Pick<Judgement, "ttftMetric" | "tokensPerReqMetric">,
+): LevelFigures {
+  const ttftMs = measuredTtftMs(figures, judgement.ttftMetric);
+  const decodeRatePerSec = decodeRateOf(figures, judgement.tokensPerReqMetric);
+  const { inputTokensPerSec } = figures;
+  return {
+    ...(ttftMs === undefined ? {} : { measuredTtftMs: ttftMs }),
+    ...(decodeRatePerSec === undefined ? {} : { decodeRatePerSec }),
+    ...(inputTokensPerSec === undefined ? {} : { inputTokensPerSec }),
+  };
 }
 
 /** What the controller sees of a period. */
@@ -146,14 +183,8 @@ export function observe(
   judgement: Judgement,
   elapsedMs: number,
 ): Observation {
-  const ttftMs = measuredTtftMs(summary, judgement.ttftMetric);
-  const decodeRatePerSec = decodeRateOf(summary, judgement.tokensPerReqMetric);
   return {
-    ...(ttftMs === undefined ? {} : { measuredTtftMs: ttftMs }),
-    ...(decodeRatePerSec === undefined ? {} : { decodeRatePerSec }),
-    ...(summary.inputTokensPerSec === undefined
-      ? {}
-      : { inputTokensPerSec: summary.inputTokensPerSec }),
+    ...levelFigures(summary, judgement),
     clientLimited: summary.clientLimited,
     elapsedMs,
   };

@@ -13,7 +13,21 @@ type XOf = (point: Point) => number;
 
 /** Every mark that a cell of the graph needs; none where nothing is doubtful. */
 export function cellMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
-  return [...clientLimitedMarks(xOf, points), ...shardMarks(xOf, points)];
+  return [
+    ...clientLimitedMarks(xOf, points),
+    ...shardMarks(xOf, points),
+    ...lowerBoundMarks(xOf, points),
+  ];
+}
+
+/** Rings around the cells whose search was cut: the server may do more. */
+function lowerBoundMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
+  return rings(xOf, points.filter((point) => point.row.peak_bound === "lower"), {
+    name: "lower bound",
+    size: 18,
+    color: COLOURS.blue,
+    hovertemplate: "at least %{y:.3~s} tokens/s: the search was cut",
+  });
 }
 
 /** Rings around the cells in which the client may have been the limit. */

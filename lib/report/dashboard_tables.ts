@@ -8,7 +8,7 @@ import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatBytes, formatCount } from "../units.ts";
 import { clientMarkText } from "./client_marks.ts";
 import type { GraphTable } from "./figure.ts";
-import { cellText, formatRatio } from "./findings.ts";
+import { boundedRatio, cellText, formatRatio } from "./findings.ts";
 import type { Gain } from "./gains.ts";
 import { isWarmup, type Period, type RunRows } from "./points.ts";
 import { factTable, formatCell, formatParameter } from "./tables.ts";
@@ -30,7 +30,7 @@ export function gainTable(gains: readonly Gain[]): GraphTable {
       gain.where,
       `${gain.against} → ${gain.at}`,
       arrow("rate", gain.inputBefore, gain.inputAfter),
-      formatRatio(gain.ratio),
+      boundedRatio(gain),
       arrow("count", gain.concurrencyBefore, gain.concurrencyAfter),
       gain.ttft === undefined
         ? "no common concurrency"
@@ -88,6 +88,17 @@ const SHARDS = [
   { label: "Missing of the load", name: "shard_problem", kind: "text" },
 ] as const;
 
+/** How far a search came, and whether what is shown meets the limits. */
+const PEAK = [
+  { label: "Peak is", name: "peak_bound", shown: { lower: "at least", exact: "exact" } },
+  { label: "Within limits", name: "within_limits", shown: { yes: "yes", no: "no" } },
+] as const;
+
+function peakText(row: SummaryRow, { name, shown }: (typeof PEAK)[number]): string | undefined {
+  const value = row[name];
+  return value === undefined ? value : (shown as Readonly<Record<string, string>>)[value] ?? value;
+}
+
 /** Every cell at its peak. */
 export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
   const withSets = summary.some((row) => row.working_set_size !== undefined);
@@ -96,6 +107,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
   const evidence = HIT_EVIDENCE.filter(isKnown);
   const halves = ALTERNATED.filter(isKnown);
   const shards = SHARDS.filter(isKnown);
+  const peak = PEAK.filter(isKnown);
   return {
     columns: [
       { label: "Context", kind: "count" },
@@ -111,6 +123,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       { label: "TTFT P95", kind: "seconds" },
       { label: "ITL mean", kind: "seconds" },
       { label: "Peak concurrency", kind: "count" },
+      ...peak.map(({ label }) => ({ label, kind: "text" as const })),
       { label: "Requests", kind: "count" },
       { label: "Failed", kind: "count" },
       { label: "Client-limited", kind: "text" },
@@ -130,6 +143,7 @@ export function summaryTable(summary: readonly SummaryRow[]): GraphTable {
       row.p95_ttft,
       row.avg_itl,
       row.peak_concurrency,
+      ...peak.map((column) => peakText(row, column)),
       row.total_requests,
       row.failed_requests,
       row.client_limited,

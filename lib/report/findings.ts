@@ -5,6 +5,7 @@
  * @module
  */
 
+import { cutText } from "../metrics/peak.ts";
 import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent, formatShort } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
@@ -52,7 +53,7 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
     headline: headline(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
     evidence: [...tierMapFinding(run), ...evidence(run, verdicts)],
     gains,
-    limits: [...limitsOf(run.summary), ...ceilingOf(run)],
+    limits: [...limitsOf(run.summary), ...lowerBoundsOf(run), ...ceilingOf(run)],
     warnings: warningsOf(run),
     assurance: assuranceOf(run),
   };
@@ -184,7 +185,7 @@ function singlePoint(run: RunData): string {
 
 function rateHeadline(verdict: Verdict, best: Gain): string {
   const where = best.along === "single-prompt" ? `for ${best.at}` : `at ${best.at}, ${best.where}`;
-  const much = `${formatRatio(best.ratio)} ${best.what} ${where}`;
+  const much = `${boundedRatio(best)} ${best.what} ${where}`;
   const flat = (best.ratio ?? 0) < UNCHANGED;
   if (verdict === "differs") return `Not the intended hit rates: ${much}`;
   if (verdict === "unchecked") {
@@ -193,6 +194,12 @@ function rateHeadline(verdict: Verdict, best: Gain): string {
       : `${much}, without proof of hits`;
   }
   return flat ? `The cache is used but brings no gain: ${much}` : `Caching works: ${much}`;
+}
+
+/** `at least 6.9×` where the search at the faster point was cut. */
+export function boundedRatio({ ratio, bound }: Pick<Gain, "ratio" | "bound">): string {
+  const words = bound === "at least" || bound === "at most" ? `${bound} ` : "";
+  return words + formatRatio(ratio);
 }
 
 function setHeadline({ verdict, confirmed }: Proof, gain: Gain): string {
@@ -314,10 +321,29 @@ function limitsOf(summary: readonly SummaryRow[]): string[] {
   );
 }
 
+/** Cells whose search was cut, with what to raise; cells that break a limit all the same. */
+function lowerBoundsOf({ summary }: RunData): string[] {
+  const cut = Map.groupBy(
+    summary.filter((row) => row.peak_bound === "lower"),
+    (row) => row.search_cut_by,
+  );
+  const over = summary.filter((row) => row.within_limits === "no").length;
+  return [
+    ...[...cut].map(([by, rows]) =>
+      `${
+        ofAll(rows.length, summary.length, "cells")
+      } reached at least what is shown, a lower bound: ${cutText(by)}.`
+    ),
+    ...(over === 0 ? [] : [`${ofAll(over, summary.length, "cells")} do not meet the limits.`]),
+  ];
+}
+
 /** Cells whose peak is the highest concurrency that the options allowed: not the server's limit. */
 function ceilingOf(run: RunData): string[] {
   const most = numberParameter(run.config, "max-concurrency");
-  const cells = run.summary.filter((row) => most !== undefined && row.peak_concurrency === most);
+  const cells = run.summary.filter((row) =>
+    most !== undefined && row.peak_concurrency === most && row.peak_bound === undefined
+  );
   if (cells.length === 0) return [];
   return [
     `${

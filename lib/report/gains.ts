@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ratioBound } from "../metrics/peak.ts";
 import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent } from "../units.ts";
 import { isThroughputMarked } from "./client_marks.ts";
@@ -29,6 +30,8 @@ export interface Gain {
   /** What `ratio` compares: `the input throughput`. */
   readonly what: string;
   readonly ratio?: number;
+  /** What the ratio is where a search was cut: see `ratioBound`. */
+  readonly bound?: "at least" | "at most" | "neither";
   readonly inputBefore?: number;
   readonly inputAfter?: number;
   readonly concurrencyBefore?: number;
@@ -104,6 +107,7 @@ function gain(rows: RunRows, before: Point, after: Point, along: "hit-rate" | "w
       concurrencyBefore: before.row.peak_concurrency,
       concurrencyAfter: after.row.peak_concurrency,
       ttft,
+      bound: ratioBound(after.row.peak_bound, before.row.peak_bound),
       caution,
     }),
   };
@@ -117,6 +121,9 @@ function defined<T extends object>(fields: T): { [K in keyof T]?: NonNullable<T[
 }
 
 function cautionOf(before: Point, after: Point): string | undefined {
+  if (ratioBound(after.row.peak_bound, before.row.peak_bound) === "neither") {
+    return "both searches were cut: the ratio is that of two lower bounds";
+  }
   const limited = [before, after].filter((point) => isThroughputMarked(point.row));
   if (limited.length === 2) return "client-limited at both points";
   if (limited[0] === after) return "client-limited at the faster point: the server may do more";

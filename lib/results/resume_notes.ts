@@ -34,7 +34,7 @@ export function resumeNotes(
   const cells = (count: number) => `${count} finished ${count === 1 ? "cell" : "cells"}`;
   const notes = [`Resuming the run of ${timestamp}`];
   if (kept > 0) notes.push(`${cells(kept)} kept`);
-  const why = again ? "not every shard has them" : "nothing had succeeded there";
+  const why = again ? "not every shard has them" : "they had failed or were cut short";
   if (whole > kept) notes.push(`${cells(whole - kept)} run again: ${why}`);
   if (stored > whole) {
     notes.push(`${cells(stored - whole)} run again: rows are missing or damaged`);

@@ -9,6 +9,7 @@
  */
 
 import { CLIENT_COLUMNS } from "./client_columns.ts";
+import { PEAK_COLUMNS } from "./peak_columns.ts";
 import { type Column, number, python, type Row, text } from "./columns.ts";
 import type { StatedTier, TierMap } from "./tier_map_file.ts";
 
@@ -79,7 +80,7 @@ export const SUMMARY_COLUMNS = [
   number("periods_at_peak", "", "Periods that the row pools"),
   number("median_ttft_loaded", "s", "Median TTFT of the requests that could load (A/B)"),
   number("median_ttft_recomputed", "s", "Median TTFT of those told to compute instead (A/B)"),
-  text("peak_reason", "Why this concurrency is the peak"),
+  ...PEAK_COLUMNS,
   number("ttft_limit", "s", "TTFT limit of the run"),
   text("ttft_metric", "Statistic that was compared with the limit: `max`, `avg` or `p95`"),
   number(
