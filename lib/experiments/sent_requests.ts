@@ -17,15 +17,17 @@ interface Played {
 }
 
 /** All tiers of a server together, in tokens; absent unless each of them states its size. */
-export function capacityTokensOf({ tiers }: Pick<ServerFacts, "tiers">): number | undefined {
-  if (tiers === undefined) return undefined;
+export function capacityTokensOf(
+  { tiers, offload }: Pick<ServerFacts, "tiers" | "offload">,
+): number | undefined {
+  if (tiers === undefined || offload !== undefined) return undefined;
   const sum = tiers.reduce((tokens, tier) => tokens + (tier.capacityTokens ?? NaN), 0);
   return Number.isNaN(sum) ? undefined : sum;
 }
 
 /** All tiers of all servers of a run, in tokens: room for prompts that were sent once. Absent unless every one states its size. */
 export function totalCapacityTokens(
-  facts: readonly Pick<ServerFacts, "tiers">[],
+  facts: readonly Pick<ServerFacts, "tiers" | "offload">[],
 ): number | undefined {
   const sum = facts.reduce((tokens, one) => tokens + (capacityTokensOf(one) ?? NaN), 0);
   return Number.isNaN(sum) ? undefined : sum;
@@ -37,7 +39,7 @@ export function totalCapacityTokens(
  * that the smallest decides.
  */
 export function workingSetCapacityTokens(
-  facts: readonly Pick<ServerFacts, "tiers">[],
+  facts: readonly Pick<ServerFacts, "tiers" | "offload">[],
   selection: "round-robin" | "pinned",
 ): number | undefined {
   if (selection === "pinned") return totalCapacityTokens(facts);

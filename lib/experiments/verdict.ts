@@ -79,7 +79,7 @@ export function judgeCell(
     requests: summary?.succeeded ?? 0,
     promptTokens: prompt.promptTokens,
     overheadBeforeTokens: session.overhead.beforeTokens,
-    ...cachedGrain(outcomes),
+    ...cachedGrain(outcomes, session.facts[0]?.blockTokens),
   });
   const note = alternated?.note;
   return {
@@ -215,15 +215,24 @@ function breachEvidence({ countBreaches }: CellSummary): Pick<HitEvidence, "coun
   };
 }
 
-/** The step in which the requests were served from the cache. */
-function cachedGrain(outcomes: readonly PeriodOutcome[]): Pick<HitEvidence, "cachedTokensGcd"> {
+/** Values of one kind tell no step: 2048 and 0 are multiples of 2048 on any server. */
+const FEWEST_VALUES = 3;
+
+/** The step in which the requests were served from the cache; against a known block only of many. */
+export function cachedGrain(
+  outcomes: readonly Pick<PeriodOutcome, "records">[],
+  blockTokens: number | undefined,
+): Pick<HitEvidence, "cachedTokensGcd"> {
+  const values = new Set(
+    outcomes.flatMap(({ records }) => records.map(({ usage }) => usage?.cachedTokens ?? 0)),
+  );
+  values.delete(0);
+  if (blockTokens !== undefined && values.size < FEWEST_VALUES) return {};
   let divisor = 0;
-  for (const { records } of outcomes) {
-    for (const { usage } of records) {
-      let [a, b] = [divisor, usage?.cachedTokens ?? 0];
-      while (b !== 0) [a, b] = [b, a % b];
-      divisor = a;
-    }
+  for (const value of values) {
+    let [a, b] = [divisor, value];
+    while (b !== 0) [a, b] = [b, a % b];
+    divisor = a;
   }
   return divisor === 0 ? {} : { cachedTokensGcd: divisor };
 }

@@ -10,7 +10,7 @@ import type { StatedLimits } from "./detect.ts";
 import { parseExposition } from "./exposition.ts";
 import { type Capability, type Engine, no, unknown, yes } from "./facts.ts";
 import { hitsFromCounters } from "./hits.ts";
-import { trySend } from "./http.ts";
+import { type ServerAccess, trySend } from "./http.ts";
 import { recomputeOf } from "./recompute.ts";
 import {
   probeCachePrompt,
@@ -100,6 +100,24 @@ async function observe(context: CachingContext, words: number, label: string): P
     ...(counterHits === undefined ? {} : { counterHits }),
     reused: wasReused(repeat) || enough,
   };
+}
+
+/**
+ * How it is known that the server looks further down than HBM for what it does not hold there; call
+ * it when prompts were sent. vLLM has the counter without a connector too, and then it stays 0.
+ */
+export async function offloadOf(
+  access: ServerAccess,
+  metricsUrl: string | undefined,
+  tiers: readonly { readonly name: string }[],
+): Promise<string | undefined> {
+  if (metricsUrl === undefined || tiers.some(({ name }) => name !== "HBM")) return undefined;
+  const reply = await trySend(access, { path: metricsUrl, timeoutMs: 5_000 });
+  if (reply?.status !== 200) return undefined;
+  const { externalQueries = 0 } = sumByKey(canonicalSeries(parseExposition(reply.text)));
+  return externalQueries > 0
+    ? "a second tier is on, its size is not stated (the counter of look-ups there has moved)"
+    : undefined;
 }
 
 async function scrapeOnce({ access, metricsUrl }: CachingContext): Promise<ServerSeries[]> {

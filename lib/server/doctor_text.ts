@@ -65,6 +65,7 @@ function serverLines({ facts, roundTrip, clockOffset, overhead, client }: Doctor
   for (const tier of facts.tiers ?? []) {
     if (tier.name !== "HBM") lines.push([`${tier.name} capacity`, capacityText(tier)]);
   }
+  if (facts.offload !== undefined) lines.push(["below HBM", facts.offload]);
   if (clockOffset !== undefined) lines.push(["clock", clockText(clockOffset, formatMs)]);
   lines.push(["around a prompt", overheadText(overhead)]);
   if (client !== undefined) {

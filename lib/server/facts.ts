@@ -104,6 +104,8 @@ export interface ServerFacts {
   /** Tokens that the accelerator's memory holds. */
   readonly hbmTokens?: number;
   readonly tiers?: readonly ServerTier[];
+  /** How it is known that a tier below the stated ones is on, whose size is not stated. */
+  readonly offload?: string;
   /** Where the numbers above come from, by the name of the field. */
   readonly evidence: Readonly<Record<string, string>>;
   readonly capabilities: Readonly<Record<CapabilityName, Capability>>;

@@ -22,7 +22,7 @@ import {
 import { canTellHits } from "./hits.ts";
 import { printableUrl, refusal, type ServerAccess } from "./http.ts";
 import { probeField, probeRoute, probeTokenIds, type RouteProbe } from "./inference_probe.ts";
-import { type CachingFindings, probeCaching } from "./caching_probe.ts";
+import { type CachingFindings, offloadOf, probeCaching } from "./caching_probe.ts";
 import { losesRequests, probeKeepAlive } from "./keep_alive.ts";
 import { probeText } from "./probe_text.ts";
 import { probeReset } from "./route_probe.ts";
@@ -86,7 +86,9 @@ export async function probeServer(
     ...await probeRest(identity, api, routes),
   };
   const complete = await withTokenizeLimit(identity, limits, capabilities);
-  return factsOf(identity, complete, api, findings, capabilities);
+  const facts = factsOf(identity, complete, api, findings, capabilities);
+  const offload = await offloadOf(access, facts.metricsUrl, facts.tiers ?? []);
+  return { ...facts, ...(offload === undefined ? {} : { offload }) };
 }
 
 /** A gateway may hide what the model card says: the tokenizer knows the context length too. */

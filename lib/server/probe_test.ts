@@ -335,3 +335,13 @@ Deno.test("probeServer() survives odd documents on every route", async () => {
     assert.equal(facts.capabilities.prefixCaching.state, "yes");
   }
 });
+
+Deno.test("probeServer() sees a second tier by the look-ups that it counts there", async () => {
+  const counted = (queries: number) => (state: StandInState) =>
+    `${vllmMetrics(state)}vllm:external_prefix_cache_queries_total{engine="0"} ${queries}.0\n`;
+  for (const queries of [0, 4096]) {
+    const { facts } = await probe({ ...VLLM, metrics: { "/metrics": counted(queries) } });
+    assert.equal(facts.hbmTokens, 16_000);
+    assert.equal(facts.offload !== undefined, queries > 0);
+  }
+});

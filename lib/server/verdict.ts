@@ -55,7 +55,9 @@ function judge(evidence: HitEvidence): HitVerdict {
     const unusable = unusableCounters(judged);
     if (unusable !== undefined) return { ...base, verdict: "unchecked", ...unusable };
   }
-  const deviation = observed.observedPercent - evidence.achievablePercent;
+  const difference = observed.observedPercent - evidence.achievablePercent;
+  // A cold cell asks for no reuse: that a template was not found either is as intended.
+  const deviation = evidence.nominalPercent === 0 ? Math.max(0, difference) : difference;
   const contradiction = Math.abs(deviation) <= tolerancePercent
     ? contradictionOf(judged)
     : deviation < 0

@@ -397,3 +397,9 @@ Deno.test("judgeHitRate() makes impossible counts a cause of their own", () => {
   assert.deepEqual(outcome(output), ["confirmed", "as-intended"]);
   assert.match(output.cause, /output:1e\+300/);
 });
+
+Deno.test("judgeHitRate() takes less reuse than the template allows in a cold cell as intended", () => {
+  const cold = { nominalPercent: 0, achievablePercent: 5, overheadBeforeTokens: 200 };
+  assert.equal(judge({ ...cold, reportedPercent: 0, blockTokens: 1 }).verdict, "confirmed");
+  assert.equal(judge({ ...cold, reportedPercent: 30, blockTokens: 1 }).verdict, "differs");
+});
