@@ -223,3 +223,13 @@ Deno.test("--alternate-recompute on llama.cpp: what is recomputed has nothing to
     assert.equal(one["reported_cached_tokens"], expected);
   }
 });
+
+Deno.test("an engine that keeps one sequence a slot is warmed before each cell, one by one", async () => {
+  await using server = startStandIn(LLAMACPP);
+  const rates = ["--cache-hit-rates", "0", "50", "100"];
+  const { rows, phases, stderr } = await cacheRate(server.url, rates);
+  assert.equal(rows.length, 3, stderr);
+  const warmUps = phases.filter((phase) => phase["phase_id"] === "WARMUP")
+    .map((phase) => phase["concurrency_level"]);
+  assert.deepEqual(warmUps, ["1", "1", "1"], "a warm-up a cell, each with one in flight");
+});

@@ -22,6 +22,7 @@ import type { CellPosition, RunListener } from "./listener.ts";
 import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
 import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
+import { keepsOneSequenceASlot } from "../server/facts.ts";
 import type { Session, TargetConfig } from "./session.ts";
 import { type CellVerdict, judgeCell } from "./verdict.ts";
 
@@ -110,7 +111,8 @@ export async function runSweep(
     };
     listener.cellStarted?.(position);
     await watch.ready();
-    const isWarm = cell.warmKey === warmed?.key && warmed?.at === watch.restarts;
+    const isWarm = cell.warmKey === warmed?.key && warmed?.at === watch.restarts &&
+      !isCutShort(session, pace);
     if (cell.warmKey !== undefined && !isWarm) {
       await waitUntil(clock, times?.warmUpAtWallMs, drain);
       const { failed, interrupted } = await warmUp(context, plan);
@@ -161,6 +163,14 @@ async function keepCutCell(
   await context.runDir.finishCell(cell.cellId, row, { redo: true });
 }
 
+/**
+ * Whether each cell has to warm its set again, prompt after prompt: the cells before left the
+ * beginnings only. Shards have their common times for warm-ups, and keep to them.
+ */
+function isCutShort({ facts }: Pick<Session, "facts">, pace?: Pace): boolean {
+  return pace === undefined && facts.some(keepsOneSequenceASlot);
+}
+
 function planCell(
   config: LoadConfig,
   session: Session,
@@ -188,7 +198,8 @@ function planCell(
     outputTokens: config.outputTokens,
     policy: policyOf(config, previousPeak),
     warmEachPeriod: cell.warmKey === undefined,
-    initConcurrency: config.initConcurrency,
+    // Several at once would take slots from each other, and leave a part of the set only.
+    initConcurrency: isCutShort(session) ? 1 : config.initConcurrency,
     ...(minRequests === undefined ? {} : { minRequests }),
     alternateRecompute: config.proof?.alternateRecompute === true,
   };

@@ -143,3 +143,11 @@ export function unknown(evidence: string, enable?: string): Capability {
     ? { state: "unknown", evidence }
     : { state: "unknown", evidence, enable };
 }
+
+/**
+ * True for an engine that keeps one sequence a slot: a request that shares a beginning cuts the
+ * kept sequence off behind it, so that a cell leaves less of the working set than it found.
+ */
+export function keepsOneSequenceASlot({ engine }: Pick<ServerFacts, "engine">): boolean {
+  return engine === "llamacpp";
+}
