@@ -6,6 +6,7 @@
  */
 
 import type { Host } from "../lib/host.ts";
+import type { KeptPage } from "../lib/report/kept_pages.ts";
 import type { SiteOptions } from "../lib/report/site.ts";
 import type { ExperimentKind, RunData } from "../lib/results/schema.ts";
 
@@ -30,25 +31,35 @@ export async function drawFolder(host: Host, given: string, options: DrawOptions
     return;
   }
   for (const problem of drawn.problems) host.stderr.write(`kvmark: not read: ${problem}\n`);
+  if (drawn.kept.length > 0) host.stdout.write(`${keptText(drawn.kept)}\n`);
   const pages = drawn.files.filter((name) => name.endsWith(".html")).length;
   host.stdout.write(`${drawn.kind}, ${pages} pages\ndashboard: ${dir}/${index}\n`);
 }
 
+/** What became of the pages that another program drew. */
+function keptText(kept: readonly KeptPage[]): string {
+  const moved = kept.filter((page) => page.was !== undefined).length;
+  const pages = `${kept.length} page${kept.length === 1 ? "" : "s"}`;
+  const now = moved === 0 ? "" : `; ${moved} had the name of one drawn now and became *.orig.html`;
+  return `kept ${pages} of the program that measured${now}`;
+}
+
 interface Drawn {
+  /** Pages in the folder that another program drew. */
+  readonly kept: readonly KeptPage[];
   readonly kind: ExperimentKind | "comparison";
   readonly files: readonly string[];
   readonly problems: readonly string[];
 }
 
 async function drawRun(host: Host, found: RunData, options: DrawOptions): Promise<Drawn> {
-  const { writeReport } = await import("../lib/report/report.ts");
+  const { writeReportBeside } = await import("../lib/report/report.ts");
   const { kind = found.kind } = options;
   if (kind !== found.kind) {
     host.stderr.write(`kvmark: ${found.dir} looks like ${found.kind}; drawn as ${kind}\n`);
   }
   const run = await withTierMap(await withKvBytes(host, { ...found, kind }));
-  const files = await writeReport(host.files, run, options);
-  return { kind, files, problems: run.problems };
+  return { kind, ...await writeReportBeside(host.files, run, options), problems: run.problems };
 }
 
 async function drawComparison(host: Host, dir: string, options: DrawOptions): Promise<Drawn> {
@@ -56,7 +67,7 @@ async function drawComparison(host: Host, dir: string, options: DrawOptions): Pr
   const { writeComparisonPages } = await import("../lib/report/comparison_pages.ts");
   const comparison = await readComparison(host.files, dir);
   const files = await writeComparisonPages(host.files, dir, comparison, options);
-  return { kind: "comparison", files, problems: [] };
+  return { kind: "comparison", files, kept: [], problems: [] };
 }
 
 /** The run with a tier map: a working-set run of the Python suite, or an older one, has none. */

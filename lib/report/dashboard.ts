@@ -18,6 +18,7 @@ import type { Definition } from "./definitions.ts";
 import type { Graph, GraphGroup } from "./figure.ts";
 import type { Findings } from "./findings.ts";
 import type { Gain } from "./gains.ts";
+import type { KeptPage } from "./kept_pages.ts";
 import { dashboardBody, graphHtml, tableHtml } from "./pages.ts";
 import type { RunRows } from "./points.ts";
 import { kneesTable, tiersTable } from "./tier_map_tables.ts";
@@ -37,6 +38,8 @@ export interface DashboardInput {
   readonly graphs: readonly Graph[];
   /** Pages beside the dashboard; empty where the dashboard stands alone. */
   readonly pages: readonly PageLink[];
+  /** Pages in the folder that another program made. */
+  readonly kept: readonly KeptPage[];
   readonly definitions: readonly Definition[];
 }
 
@@ -86,7 +89,7 @@ export function dashboardHtml(input: DashboardInput): string {
     clientRows: client?.rows.length ?? 0,
     client: client === undefined ? "" : tableHtml(client, "The client, cell by cell"),
     definitions: input.definitions,
-    files: fileLists(run, pages),
+    files: fileLists(run, pages, input.kept),
   });
 }
 
@@ -169,7 +172,7 @@ function tiersSection(run: RunData) {
   };
 }
 
-function fileLists(run: RunData, pages: readonly PageLink[]) {
+function fileLists(run: RunData, pages: readonly PageLink[], kept: readonly KeptPage[]) {
   const list = (
     files: readonly {
       readonly name: string;
@@ -190,6 +193,11 @@ function fileLists(run: RunData, pages: readonly PageLink[]) {
       title: `Graphs: ${counted(pages.length, "page")}`,
       open: pages.length <= 12,
       files: list(pages),
+    },
+    {
+      title: `Drawn by the program that measured: ${counted(kept.length, "page")}, kept`,
+      open: false,
+      files: list(kept),
     },
   ].filter((part) => part.files.length > 0);
 }

@@ -10,6 +10,7 @@ import { dashboardHtml, type PageLink, subjectOf } from "./dashboard.ts";
 import { type Definition, DEFINITIONS, PYTHON_DEFINITIONS } from "./definitions.ts";
 import { graphsOf } from "./figures.ts";
 import { findingsOf } from "./findings.ts";
+import { keepForeignPages, type KeptPage } from "./kept_pages.ts";
 import { documentPage, type Site } from "./pages.ts";
 import { arrangeRows } from "./points.ts";
 import {
@@ -46,10 +47,31 @@ export async function writeReport(
   run: RunData,
   options: ReportOptions = {},
 ): Promise<string[]> {
+  return (await writeReportBeside(files, run, options)).files;
+}
+
+/** What {@linkcode writeReportBeside} wrote, and what it found. */
+export interface WrittenReport {
+  /** Names of the files of the report, relative to the folder, `index.html` first. */
+  readonly files: string[];
+  /** Pages of the Python suite in the folder: none of them is lost. */
+  readonly kept: readonly KeptPage[];
+}
+
+/** As {@linkcode writeReport}, and says what became of the pages that the Python suite drew. */
+export async function writeReportBeside(
+  files: Files,
+  run: RunData,
+  options: ReportOptions = {},
+): Promise<WrittenReport> {
   const report = await draw(run, options);
+  const names = new Set(["index.html", ...report.pages.map((page) => page.name)]);
+  const kept = run.writtenBy === "python" || options.singleFile
+    ? await keepForeignPages(files, run, names, options.singleFile ?? false)
+    : [];
   const links = await pageLinks(files, run.dir, report.pages, options);
-  const index = await report.index(links);
-  return await writeSite(files, run.dir, index, report.pages, options);
+  const index = await report.index(links, kept);
+  return { files: await writeSite(files, run.dir, index, report.pages, options), kept };
 }
 
 /** The pages of a report by name, `index.html` first. */
@@ -59,12 +81,12 @@ export async function reportPages(
 ): Promise<Map<string, string>> {
   const { pages, index } = await draw(run, options);
   const entries = pages.map(({ name, html }) => [name, html] as const);
-  return new Map([["index.html", await index(pages)], ...entries]);
+  return new Map([["index.html", await index(pages, [])], ...entries]);
 }
 
 interface DrawnReport {
   readonly pages: readonly GraphPage[];
-  readonly index: (links: readonly PageLink[]) => Promise<string>;
+  readonly index: (links: readonly PageLink[], kept: readonly KeptPage[]) => Promise<string>;
 }
 
 async function draw(run: RunData, options: ReportOptions): Promise<DrawnReport> {
@@ -77,8 +99,8 @@ async function draw(run: RunData, options: ReportOptions): Promise<DrawnReport> 
     (run.writtenBy === "python" ? PYTHON_DEFINITIONS : DEFINITIONS);
   return {
     pages,
-    index: (links) => {
-      const body = dashboardHtml({ run, rows, graphs, findings, pages: links, definitions });
+    index: (links, kept) => {
+      const body = dashboardHtml({ run, rows, graphs, findings, pages: links, kept, definitions });
       return indexPage(site, run, body);
     },
   };

@@ -10,7 +10,7 @@ function memoryFiles(): { files: Files; texts: Map<string, string> } {
   const refuse = () => Promise.reject(new Error("a report only writes"));
   const files: Files = {
     readText: refuse,
-    readBytes: refuse,
+    readBytes: (path) => Promise.resolve(new TextEncoder().encode(texts.get(path) ?? "")),
     writeBytes: refuse,
     appendText: refuse,
     remove: refuse,
