@@ -107,6 +107,8 @@ function useLogScale(data, layout) {
   }
   for (const name of axes) {
     layout[name].type = "log";
+    // Labels at 1, 2 and 5 only: all nine of a decade run into each other.
+    layout[name].dtick = "D2";
     delete layout[name].nticks;
     delete layout[name].range;
   }
@@ -250,7 +252,14 @@ function start() {
     const plot = element.querySelector(".plot");
     const tools = element.querySelector(".tools");
     tools.hidden = false;
-    figures.set(element, { figure, csv, title, plot, log: false, drawn: false });
+    figures.set(element, {
+      figure,
+      csv,
+      title,
+      plot,
+      log: figure?.layout.meta.log === true,
+      drawn: false,
+    });
     tools.addEventListener("click", ({ target }) => {
       const tool = target.dataset.tool;
       if (tool) TOOLS[tool](element, target);

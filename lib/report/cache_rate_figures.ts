@@ -17,11 +17,11 @@ import {
   timeUnit,
 } from "./figure.ts";
 import { type Point, type RunRows, ttftLimit } from "./points.ts";
+import { hasDecoding, HIT_RATE_AXIS, hitRateAxis } from "./sweep_axis.ts";
 import {
   comparisonGraph,
   contextName,
   DECODING_PANELS,
-  HIT_RATE_AXIS,
   performanceGraph,
   type Series,
   throughputComparison,
@@ -34,11 +34,13 @@ export function cacheRateGraphs(run: RunData, rows: RunRows): Graph[] {
     name: contextName(context),
     points: rows.points.filter((point) => point.contextSizeTokens === context),
   })).filter((one) => one.points.length > 0);
+  const axis = hitRateAxis(rows.points);
+  const decodes = hasDecoding(rows.points);
   return [
     throughputComparison({
       name: "input_throughput_comparison",
       title: "Input throughput against hit rate",
-      axis: HIT_RATE_AXIS,
+      axis,
       series,
       of: (point) => point.row.input_tokens_per_sec,
       group: "key",
@@ -47,27 +49,29 @@ export function cacheRateGraphs(run: RunData, rows: RunRows): Graph[] {
       performanceGraph({
         name: `performance_vs_cache_rate_${points[0]?.contextSizeTokens}`,
         title: `Performance against hit rate, context ${name}`,
-        axis: HIT_RATE_AXIS,
+        axis,
         points,
         limitSeconds: ttftLimit(run),
       })
     ),
     ...hitRateGraph(rows),
-    throughputComparison({
-      name: "output_throughput_comparison",
-      title: "Output throughput against hit rate",
-      axis: HIT_RATE_AXIS,
-      series,
-      of: (point) => point.row.output_tokens_per_sec,
-    }),
-    comparisonGraph({
-      name: "output_metrics_comparison",
-      title: "Decoding against hit rate",
-      about: "Means over the requests at the peak of each cell.",
-      axis: HIT_RATE_AXIS,
-      series,
-      panels: DECODING_PANELS,
-    }),
+    ...(!decodes ? [] : [
+      throughputComparison({
+        name: "output_throughput_comparison",
+        title: "Output throughput against hit rate",
+        axis,
+        series,
+        of: (point) => point.row.output_tokens_per_sec,
+      }),
+      comparisonGraph({
+        name: "output_metrics_comparison",
+        title: "Decoding against hit rate",
+        about: "Means over the requests at the peak of each cell.",
+        axis,
+        series,
+        panels: DECODING_PANELS,
+      }),
+    ]),
     ...(series.length > 1 ? [ttftHeatmap(rows)] : []),
     ...series.flatMap(itlGraph),
   ];

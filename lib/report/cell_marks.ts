@@ -17,6 +17,7 @@ export function cellMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
     ...clientLimitedMarks(xOf, points),
     ...shardMarks(xOf, points),
     ...lowerBoundMarks(xOf, points),
+    ...brokenLimitMarks(xOf, points),
   ];
 }
 
@@ -28,6 +29,29 @@ function lowerBoundMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
     color: COLOURS.blue,
     hovertemplate: "at least %{y:.3~s} tokens/s: the search was cut",
   });
+}
+
+/** Crosses on the cells that do not meet the limits of the run. */
+function brokenLimitMarks(xOf: XOf, points: readonly Point[]): PlotlyObject[] {
+  const broken = points.filter(brokeLimit);
+  if (broken.length === 0) return [];
+  return [{
+    type: "scatter",
+    mode: "markers",
+    name: "over the limits",
+    x: broken.map(xOf),
+    y: broken.map((point) => rounded(point.row.input_tokens_per_sec)),
+    marker: { symbol: "x", size: 12, color: COLOURS.vermillion, line: { width: 1 } },
+    hovertemplate: "this cell does not meet the limits",
+  }];
+}
+
+/** As the row says; of older rows by the statistic that the TTFT limit is about. */
+function brokeLimit({ row }: Point): boolean {
+  if (row.within_limits !== undefined) return row.within_limits === "no";
+  const { ttft_limit: limit, ttft_metric: metric } = row;
+  const measured = metric === "avg" ? row.avg_ttft : metric === "max" ? row.max_ttft : row.p95_ttft;
+  return limit !== undefined && measured !== undefined && measured > limit;
 }
 
 /** Rings around the cells in which the client may have been the limit. */

@@ -18,14 +18,12 @@ import {
   stackPanels,
 } from "./figure.ts";
 import { type CellKey, distinct, type Point } from "./points.ts";
+import { HIT_RATE_AXIS, type SweepAxis, WORKING_SET_AXIS } from "./sweep_axis.ts";
 import {
   comparisonGraph,
   contextName,
-  HIT_RATE_AXIS,
   type Series,
-  type SweepAxis,
   throughputComparison,
-  WORKING_SET_AXIS,
 } from "./sweep_figures.ts";
 
 /** Context size, in tokens. */

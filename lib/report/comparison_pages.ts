@@ -76,7 +76,8 @@ function bodyOf(
 ): string {
   const alone = pages.length === 0;
   const drawn = graphs.filter((graph) => graph.figure !== undefined);
-  const inline = alone ? graphs : drawn.slice(0, MOST_GRAPHS);
+  const [lead] = drawn;
+  const inline = (alone ? graphs : drawn.slice(0, MOST_GRAPHS)).filter((graph) => graph !== lead);
   const differences = differencesTable(comparison);
   const limits = options.limits ?? [];
   const tiers = tierMaps(comparison);
@@ -85,6 +86,9 @@ function bodyOf(
     headline: unbroken(comparisonHeadline(comparison)),
     conclusions: conclusionsOf(comparison).map(unbroken),
     contents: contents(limits.length > 0, tiers.length > 0),
+    lead: lead === undefined
+      ? ""
+      : graphHtml(lead, { heading: "h2", ...(alone ? {} : { href: `${lead.name}.html` }) }),
     limits,
     runs: tableHtml(runsTable(comparison), "Runs"),
     warnings: comparisonWarnings(comparison),
@@ -93,7 +97,9 @@ function bodyOf(
     graphs: inline.map((graph) =>
       graphHtml(graph, { heading: "h3", ...(alone ? {} : { href: `${graph.name}.html` }) })
     ),
-    links: graphs.filter((graph) => !inline.includes(graph)).map(({ name, title }) => ({
+    links: graphs.filter((graph) => graph !== lead && !inline.includes(graph)).map((
+      { name, title },
+    ) => ({
       href: `${name}.html`,
       title,
     })),

@@ -7,7 +7,7 @@
 import { sum } from "../metrics/intervals.ts";
 import { formatBytes, formatPercent, formatShort } from "../units.ts";
 import type { CellComparison, Comparison } from "./comparison.ts";
-import { metricBetter, metricTitle } from "./comparison_figures.ts";
+import { metricBetter } from "./comparison_figures.ts";
 import {
   type Crossover,
   crossoversOf,
@@ -52,7 +52,7 @@ export function pairSentence(comparison: Comparison, run: number): PairSentence 
     : walk(words, main.points, stretches) + (series.length > 1 ? ` (${main.title})` : "");
   const limits = limitNote(comparison, run);
   return {
-    sentence: `${metricTitle(metric)} against ${base}: ${label} ${told}${limits}`,
+    sentence: `${label} against ${base}: ${told}${limits}`,
     gain: Math.exp(sum(main.points.map((one) => Math.log(one.gain.estimate))) / main.points.length),
   };
 }
@@ -149,13 +149,15 @@ function walk(words: Words, points: readonly GainPoint[], stretches: readonly St
   const told = stretches.filter((stretch, at) => !isMeeting(stretches, stretch, at));
   const parts = told.flatMap((stretch, at) => {
     const crossing = between(crossovers, told[at - 1], stretch);
+    const place = crossing !== undefined && at === told.length - 1
+      ? "beyond"
+      : where(words, stretch, at, told.length);
     return [
       ...(crossing === undefined ? [] : [breakEven(words, crossing)]),
-      `${phrase(words, stretch)} ${where(words, stretch, at, told.length)}`,
+      `${phrase(words, stretch)} ${place}`,
     ];
   });
-  const last = parts.pop();
-  return parts.length === 0 ? last ?? "" : `${parts.join(", ")}, and ${last}`;
+  return parts.join(", ");
 }
 
 function where(words: Words, { points }: Stretch, at: number, count: number): string {
@@ -184,28 +186,28 @@ function between(
   return crossovers.find(({ x }) => from <= x && x <= to);
 }
 
-function breakEven({ place, short }: Words, { x, low, high }: Crossover): string {
+function breakEven({ short }: Words, { x, low, high }: Crossover): string {
   const range = low === undefined && high === undefined
     ? ""
     : low === undefined
     ? ` (at most ${short(high ?? NaN)})`
     : high === undefined
     ? ` (at least ${short(low)})`
-    : ` (95 %: ${short(low)} to ${short(high)})`;
-  return `breaks even near ${place(x)}${range}`;
+    : ` (${short(low)} to ${short(high)})`;
+  return `breaks even near ${short(x)}${range}`;
 }
 
 function phrase(words: Words, { side, points }: Stretch): string {
   const gains = points.map((point) => point.gain.estimate);
   const [low, high] = [Math.min(...gains), Math.max(...gains)];
   const compared = points.some((point) => point.verdict === "within noise");
-  if (side === "even") return compared ? "shows no difference beyond noise" : "is the same";
+  if (side === "even") return compared ? "no difference beyond noise" : "the same";
   if (side === "ahead") {
     const much = high < 1.5 ? percents(low - 1, high - 1) : factors(low, high);
-    return words.isLatency ? `is ${much} faster` : `wins ${much}`;
+    return words.isLatency ? `${much} faster` : `wins ${much}`;
   }
   const much = low > 0.5 ? percents(1 - high, 1 - low) : factors(1 / high, 1 / low);
-  return words.isLatency || low <= 0.5 ? `is ${much} slower` : `costs ${much}`;
+  return words.isLatency || low <= 0.5 ? `${much} slower` : `costs ${much}`;
 }
 
 function extremes(words: Words, points: readonly GainPoint[]): string {

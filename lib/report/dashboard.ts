@@ -16,11 +16,13 @@ import {
 } from "./dashboard_tables.ts";
 import type { Definition } from "./definitions.ts";
 import type { Graph, GraphGroup } from "./figure.ts";
-import type { Findings } from "./findings.ts";
+import { type Findings, verdictSentence } from "./findings.ts";
 import type { Gain } from "./gains.ts";
 import type { KeptPage } from "./kept_pages.ts";
 import { dashboardBody, graphHtml, tableHtml } from "./pages.ts";
 import type { RunRows } from "./points.ts";
+import { foldedByCell } from "./remarks.ts";
+import { withoutEmptyColumns } from "./tables.ts";
 import { kneesTable, tiersTable } from "./tier_map_tables.ts";
 
 /** A page of the report that the dashboard links to. */
@@ -57,14 +59,19 @@ const MOST_KEY_GRAPHS = 8;
 
 /** The HTML of the dashboard's body. */
 export function dashboardHtml(input: DashboardInput): string {
-  const { run, rows, findings, graphs, pages } = input;
+  const { run, rows, findings, pages } = input;
+  const graphs = withoutRepeats(input.graphs, verdictSentence(run));
   const alone = pages.length === 0;
-  const key = graphs.filter((graph) => graph.group === "key");
+  const lead = leadOf(run, graphs);
+  const key = graphs.filter((graph) => graph.group === "key" && graph !== lead);
   const href = (graph: Graph) => alone ? {} : { href: `${graph.name}.html` };
   const client = clientTable(rows);
   const later = key.slice(MOST_KEY_GRAPHS);
   return dashboardBody({
     findings: { ...findings, headline: findings.headline.replaceAll(" %", "\u00a0%") },
+    lead: lead === undefined ? "" : graphHtml(lead, { heading: "h2", ...href(lead) }),
+    limits: findings.limits,
+    warnings: foldedByCell(findings.warnings),
     sweep: run.kind !== "single-prompt",
     subject: subjectOf(run),
     contents: contents(run, findings.gains),
@@ -79,9 +86,10 @@ export function dashboardHtml(input: DashboardInput): string {
         linkGroup(title, graphs.filter((graph) => graph.group === group), alone)
       ),
     ].filter((group) => group.links.length + group.graphs.length > 0),
-    summary: run.summary.length === 0
-      ? ""
-      : tableHtml(summaryTable(run.summary), "All cells, measured at their peak"),
+    summary: run.summary.length === 0 ? "" : tableHtml(
+      withoutEmptyColumns(summaryTable(run.summary)),
+      "All cells, measured at their peak",
+    ),
     command: run.config.command ?? "",
     server: tableHtml(serverTable(run), "Server", true),
     configuration: tableHtml(configurationTable(run), "Configuration"),
@@ -91,6 +99,32 @@ export function dashboardHtml(input: DashboardInput): string {
     definitions: input.definitions,
     files: fileLists(run, pages, input.kept),
   });
+}
+
+/**
+ * The graphs as they stand below each other on one page: the verdict is said above them, and what was
+ * said under one graph is not said again under the next. On a page of its own each keeps all of it.
+ */
+function withoutRepeats(graphs: readonly Graph[], verdict: string): Graph[] {
+  const said = new Set<string>();
+  return graphs.map((graph) => {
+    const about = verdict === "" ? graph.about : graph.about.replace(verdict, "").trim();
+    const isNew = !said.has(about);
+    said.add(about);
+    return { ...graph, about: isNew ? about : "" };
+  });
+}
+
+/**
+ * The one graph that shows what the headline says: where the tiers end, throughput against the hit
+ * rate, or cold against cached.
+ */
+function leadOf(run: RunData, graphs: readonly Graph[]): Graph | undefined {
+  const drawn = graphs.filter((graph) => graph.group === "key" && graph.figure !== undefined);
+  const map = run.kind === "working-set"
+    ? drawn.find((graph) => graph.name.startsWith("tier_map_"))
+    : undefined;
+  return map ?? drawn[0];
 }
 
 function linkGroup(title: string, graphs: readonly Graph[], alone: boolean) {
@@ -156,7 +190,8 @@ function tiersSection(run: RunData) {
   if (map === undefined || !hasTiers(run)) return undefined;
   const [tiers, knees] = [tiersTable(map), kneesTable(map)];
   return {
-    headline: map.headline,
+    // Where there is no tier to tell of, this says why.
+    note: tiers.rows.length === 0 ? map.headline : "",
     table: tiers.rows.length === 0 ? "" : tableHtml(tiers, "Memory tiers", true),
     knees: knees.rows.length === 0 ? "" : tableHtml(knees, "Knees", true),
     evidence: [

@@ -8,7 +8,8 @@ import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatBytes, formatCount } from "../units.ts";
 import { clientMarkText } from "./client_marks.ts";
 import type { GraphTable } from "./figure.ts";
-import { boundedRatio, cellText, formatRatio } from "./findings.ts";
+import { boundedRatio, changeText, formatRatio } from "./ratios.ts";
+import { cellText } from "./points.ts";
 import type { Gain } from "./gains.ts";
 import { isWarmup, type Period, type RunRows } from "./points.ts";
 import { factTable, formatCell, formatParameter } from "./tables.ts";
@@ -30,14 +31,14 @@ export function gainTable(gains: readonly Gain[]): GraphTable {
       gain.where,
       `${gain.against} → ${gain.at}`,
       arrow("rate", gain.inputBefore, gain.inputAfter),
-      boundedRatio(gain),
+      boundedRatio(gain, "lower"),
       arrow("count", gain.concurrencyBefore, gain.concurrencyAfter),
       gain.ttft === undefined
         ? "no common concurrency"
         : `${arrow("seconds", gain.ttft.beforeSeconds, gain.ttft.afterSeconds)} (concurrency ${
           formatCount(gain.ttft.concurrency)
         })`,
-      formatRatio(gain.ttft?.ratio),
+      changeText(gain.ttft?.ratio, "slower"),
       gain.caution ?? "",
     ]),
   };

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { spansDecade } from "./log_scale.ts";
+
 /** A value that JSON can hold. */
 export type Json =
   | string
@@ -218,6 +220,7 @@ export function stackPanels(panels: readonly Panel[], options: PanelOptions): Fi
       ...(options.barmode === undefined ? {} : { barmode: options.barmode }),
       meta: {
         logAxes: [...(options.logX ? ["xaxis"] : []), ...parts.flatMap((part) => part.logAxes)],
+        log: panels.some(spansDecade),
         linkedBy: options.linkedBy ?? null,
         // What `assets/report.js` needs to make room for the legends at the width of the page.
         panels: panels.map((panel, index) => ({

@@ -7,14 +7,13 @@
 
 import { cutText } from "../metrics/peak.ts";
 import type { RunData, SummaryRow } from "../results/schema.ts";
-import { formatCount, formatPercent, formatShort } from "../units.ts";
+import { formatCount, formatPercent } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
-import { numberParameter, type RunRows } from "./points.ts";
-import { tierMapFinding } from "./tier_map_tables.ts";
+import { cellText, numberParameter, type RunRows } from "./points.ts";
+import { headlineOf, type Verdict } from "./headline.ts";
+import { nextSteps } from "./next_steps.ts";
+import type { Remark } from "./remarks.ts";
 import { assuranceOf, warningsOf } from "./warnings.ts";
-
-/** Whether the hit rates were the intended ones. */
-export type Verdict = "confirmed" | "differs" | "unchecked" | "none";
 
 /** The top of the dashboard. */
 export interface Findings {
@@ -26,14 +25,13 @@ export interface Findings {
   readonly evidence: readonly string[];
   readonly gains: readonly Gain[];
   /** What the cells ran into, one sentence each. */
-  readonly limits: readonly string[];
+  readonly limits: readonly Remark[];
   readonly warnings: readonly string[];
   /** What the rows rule out, where there is no warning: said only of what they record. */
   readonly assurance: string;
+  /** What a reader can do about what is doubtful or missing, one sentence each. */
+  readonly next: readonly string[];
 }
-
-/** A ratio up to which throughput counts as unchanged. */
-const UNCHANGED = 1.1;
 
 /** Reads the findings of a run from its rows. */
 export function findingsOf(run: RunData, rows: RunRows): Findings {
@@ -50,12 +48,13 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
       unchecked: "hit rates cannot be checked",
       none: "no finished cell",
     }[verdict],
-    headline: headline(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
-    evidence: [...tierMapFinding(run), ...evidence(run, verdicts)],
+    headline: headlineOf(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
+    evidence: evidence(run, verdicts),
     gains,
     limits: [...limitsOf(run.summary), ...lowerBoundsOf(run), ...ceilingOf(run)],
     warnings: warningsOf(run),
     assurance: assuranceOf(run),
+    next: nextSteps(run),
   };
 }
 
@@ -115,14 +114,6 @@ function share(part: number | undefined, whole: number | undefined): number | un
   return part === undefined || whole === undefined || whole <= 0 ? undefined : part / whole * 100;
 }
 
-/** `8,000 tokens at 50 %`, with the working set where there is one. */
-export function cellText(row: SummaryRow): string {
-  const set = row.working_set_size === undefined
-    ? ""
-    : `, working set ${formatCount(row.working_set_size)}`;
-  return `${formatCount(row.context_size)} tokens at ${formatPercent(row.cache_hit_rate)}${set}`;
-}
-
 function overallVerdict(verdicts: readonly CellVerdict[]): Verdict {
   if (verdicts.length === 0) return "none";
   if (verdicts.some((one) => one.verdict === "differs")) return "differs";
@@ -145,87 +136,6 @@ function confirmedText(verdicts: readonly CellVerdict[]): string {
   if (outgrown === 0) return "hit rates confirmed";
   const cells = `${outgrown} of ${verdicts.length} cells outgrow the cache`;
   return outgrown === verdicts.length ? cells : `${cells}, the others are confirmed`;
-}
-
-/** The verdict, with what a good one is called. */
-interface Proof {
-  readonly verdict: Verdict;
-  readonly confirmed: string;
-}
-
-function headline(run: RunData, { verdict, confirmed }: Proof, gains: readonly Gain[]): string {
-  if (run.sustained.length > 0 && run.summary.length === 0) {
-    return "Periods of the Python suite, without a summary and without proof of the hit rates";
-  }
-  if (verdict === "none") return "No cell finished: there is nothing to report yet";
-  const ordered = gains.filter((gain) => gain.ratio !== undefined)
-    .sort((a, b) => (b.ratio ?? 0) - (a.ratio ?? 0));
-  const best = ordered[0];
-  const worst = ordered.at(-1);
-  if (best === undefined || worst === undefined) {
-    return singlePoint(run);
-  }
-  return best.along === "working-set"
-    ? setHeadline({ verdict, confirmed }, worst)
-    : rateHeadline(verdict, best) + (best.caution === undefined ? "" : ` (${best.caution})`);
-}
-
-function singlePoint(run: RunData): string {
-  if (run.kind === "single-prompt") {
-    return "Cold and cached requests cannot be compared: one of the two is missing";
-  }
-  const measured = run.summary.filter((row) => (row.input_tokens_per_sec ?? 0) > 0);
-  const row = measured[0];
-  if (row === undefined) return "No request succeeded";
-  return measured.length > 1
-    ? "One point in each series: nothing to compare with"
-    : `${formatShort(row.input_tokens_per_sec)} input tokens/s with ${cellText(row)};` +
-      " one cell, nothing to compare with";
-}
-
-function rateHeadline(verdict: Verdict, best: Gain): string {
-  const where = best.along === "single-prompt" ? `for ${best.at}` : `at ${best.at}, ${best.where}`;
-  const much = `${boundedRatio(best)} ${best.what} ${where}`;
-  const flat = (best.ratio ?? 0) < UNCHANGED;
-  if (verdict === "differs") return `Not the intended hit rates: ${much}`;
-  if (verdict === "unchecked") {
-    return flat
-      ? `No effect of the hit rate seen, and no proof of hits: ${much}`
-      : `${much}, without proof of hits`;
-  }
-  return flat ? `The cache is used but brings no gain: ${much}` : `Caching works: ${much}`;
-}
-
-/** `at least 6.9×` where the search at the faster point was cut. */
-export function boundedRatio({ ratio, bound }: Pick<Gain, "ratio" | "bound">): string {
-  const words = bound === "at least" || bound === "at most" ? `${bound} ` : "";
-  return words + formatRatio(ratio);
-}
-
-function setHeadline({ verdict, confirmed }: Proof, gain: Gain): string {
-  const ratio = gain.ratio ?? NaN;
-  const verb = ratio > 1 / UNCHANGED && ratio < UNCHANGED
-    ? "stays about the same"
-    : ratio < 1
-    ? "falls"
-    : "rises";
-  const proof = {
-    confirmed,
-    differs: "not the intended hit rates",
-    unchecked: "hit rates not proven",
-    none: "no finished cell",
-  }[verdict];
-  const caution = gain.caution === undefined ? "" : ` (${gain.caution})`;
-  return `Input throughput ${verb} from ${formatShort(gain.inputBefore)} to ` +
-    `${formatShort(gain.inputAfter)} tokens/s between the smallest and the largest working set, ` +
-    `${gain.where}; ${proof}${caution}`;
-}
-
-/** `6.9×`; two digits after the point below 2. */
-export function formatRatio(ratio: number | undefined): string {
-  if (ratio === undefined || !Number.isFinite(ratio)) return "–";
-  const digits = ratio < 2 ? 2 : ratio < 100 ? 1 : 0;
-  return `${ratio.toFixed(digits)}×`;
 }
 
 function evidence(run: RunData, verdicts: readonly CellVerdict[]): string[] {
@@ -305,7 +215,7 @@ function why(run: RunData): string {
     : `${[...causes].slice(0, 3).map(unpointed).join("; ")}.`;
 }
 
-function limitsOf(summary: readonly SummaryRow[]): string[] {
+function limitsOf(summary: readonly SummaryRow[]): Remark[] {
   const reasons = new Map<string, string[]>();
   for (const row of summary) {
     if (!row.peak_reason) continue;
@@ -313,42 +223,44 @@ function limitsOf(summary: readonly SummaryRow[]): string[] {
     reasons.set(row.peak_reason, cells);
     cells.push(`${cellText(row)} (concurrency ${formatCount(row.peak_concurrency)})`);
   }
-  return [...reasons].map(([reason, cells]) =>
-    cells.length === summary.length && cells.length > 1
-      ? `All ${cells.length} cells: ${unpointed(reason)}.`
-      : `${unpointed(reason)}: ${cells.slice(0, 4).join("; ")}` +
-        (cells.length > 4 ? `; and ${cells.length - 4} more.` : ".")
-  );
+  return [...reasons].map(([reason, cells]) => ({
+    text: `${ofAll(cells.length, summary.length, "cells")}: ${unpointed(reason)}.`,
+    cells: cells.length === summary.length ? [] : cells,
+  }));
 }
 
 /** Cells whose search was cut, with what to raise; cells that break a limit all the same. */
-function lowerBoundsOf({ summary }: RunData): string[] {
+function lowerBoundsOf({ summary }: RunData): Remark[] {
   const cut = Map.groupBy(
     summary.filter((row) => row.peak_bound === "lower"),
     (row) => row.search_cut_by,
   );
-  const over = summary.filter((row) => row.within_limits === "no").length;
+  const over = summary.filter((row) => row.within_limits === "no");
   return [
-    ...[...cut].map(([by, rows]) =>
-      `${
+    ...[...cut].map(([by, rows]) => ({
+      text: `${
         ofAll(rows.length, summary.length, "cells")
-      } reached at least what is shown, a lower bound: ${cutText(by)}.`
-    ),
-    ...(over === 0 ? [] : [`${ofAll(over, summary.length, "cells")} do not meet the limits.`]),
+      } reached at least what is shown, a lower bound: ${cutText(by)}.`,
+      cells: rows.length === summary.length ? [] : rows.map(cellText),
+    })),
+    ...(over.length === 0 ? [] : [{
+      text: `${ofAll(over.length, summary.length, "cells")} do not meet the limits.`,
+      cells: over.length === summary.length ? [] : over.map(cellText),
+    }]),
   ];
 }
 
 /** Cells whose peak is the highest concurrency that the options allowed: not the server's limit. */
-function ceilingOf(run: RunData): string[] {
+function ceilingOf(run: RunData): Remark[] {
   const most = numberParameter(run.config, "max-concurrency");
   const cells = run.summary.filter((row) =>
     most !== undefined && row.peak_concurrency === most && row.peak_bound === undefined
   );
   if (cells.length === 0) return [];
-  return [
-    `${
-      ofAll(cells.length, run.summary.length, "cells")
-    } peaked at the highest concurrency that the` +
-    ` options allow (max-concurrency ${formatCount(most)}): the server might do more.`,
-  ];
+  const count = ofAll(cells.length, run.summary.length, "cells");
+  return [{
+    text: `${count} peaked at the highest concurrency that the options allow (max-concurrency ` +
+      `${formatCount(most)}): the server might do more.`,
+    cells: cells.length === run.summary.length ? [] : cells.map(cellText),
+  }];
 }

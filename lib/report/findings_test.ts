@@ -6,7 +6,8 @@ import {
   sampleWorkingSetRun,
 } from "../../tests/support/sample_run.ts";
 import type { RunData, SummaryRow } from "../results/schema.ts";
-import { type Findings, findingsOf, formatRatio } from "./findings.ts";
+import { type Findings, findingsOf } from "./findings.ts";
+import { changeText, formatRatio } from "./ratios.ts";
 import { arrangeRows } from "./points.ts";
 
 function findings(run: RunData): Findings {
@@ -136,7 +137,7 @@ Deno.test("findingsOf() says how throughput falls with the working set, in token
   const found = findings(sampleWorkingSetRun({ rates: [100] }));
   assert.match(
     found.headline,
-    /^Input throughput falls from \S+ to \S+ tokens\/s between the smallest and the largest/,
+    /^Input throughput falls from \S+ to \S+ tokens\/s from the smallest to the largest set/,
   );
   assert.equal(found.verdict, "differs");
 });
@@ -196,11 +197,29 @@ Deno.test("formatRatio() prints sensible digits", () => {
 Deno.test("findingsOf() says which cells stopped at --max-concurrency", () => {
   const run = sampleCacheRateRun();
   const at = (most: number) => ({ ...run, config: { parameters: { max_concurrency: most } } });
-  assert.ok(!findings(at(1000)).limits.some((line) => line.includes("max-concurrency")));
+  assert.ok(!findings(at(1000)).limits.some(({ text }) => text.includes("max-concurrency")));
   const cells = run.summary.filter((row) => row.peak_concurrency === 64).length;
   assert.equal(cells, 2);
   assert.match(
-    findings(at(64)).limits.at(-1) ?? "",
+    findings(at(64)).limits.at(-1)?.text ?? "",
     /^2 of 10 cells peaked at .*\(max-concurrency 64/,
   );
+});
+
+Deno.test("changeText() prints a ratio below one the other way round", () => {
+  assert.deepEqual([changeText(6.9, "lower"), changeText(0.08, "slower"), changeText(1, "lower")], [
+    "6.9×",
+    "12.5× slower",
+    "1.00×",
+  ]);
+  assert.equal(changeText(undefined, "lower"), "–");
+});
+
+Deno.test("findingsOf() does not hide a peak between the ends of a sweep", () => {
+  const run = sampleCacheRateRun({ contexts: [8000], rates: [0, 50, 100] });
+  const summary = run.summary.map((row) =>
+    row.cache_hit_rate === 50 ? { ...row, input_tokens_per_sec: 1e6 } : row
+  );
+  assert.match(findings({ ...run, summary }).headline, /; highest at 50 %, [\d.]+×/);
+  assert.doesNotMatch(findings(run).headline, /highest at/);
 });

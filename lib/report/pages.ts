@@ -15,7 +15,7 @@ import documentTemplate from "../../assets/report.html" with { type: "text" };
 import script from "../../assets/report.js" with { type: "text" };
 import tableTemplate from "../../assets/table.html" with { type: "text" };
 import type { Graph, GraphTable, Json } from "./figure.ts";
-import { csvOf, formatCell } from "./tables.ts";
+import { csvOf, formatCell, withoutEmptyColumns } from "./tables.ts";
 
 const eta = new Eta({ autoEscape: true, autoTrim: false });
 const TEMPLATES = {
@@ -106,10 +106,12 @@ export function inlineJson(value: unknown): string {
 /** The HTML of a graph: figure, tools, and the table with the same numbers. */
 export function graphHtml(
   graph: Graph,
-  options: { readonly heading: "h1" | "h3"; readonly href?: string },
+  options: { readonly heading: "h1" | "h2" | "h3"; readonly href?: string },
 ): string {
   const { name, title, about, figure, table } = graph;
-  const meta = figure?.layout["meta"] as { readonly logAxes: readonly Json[] } | undefined;
+  const meta = figure?.layout["meta"] as
+    | { readonly logAxes: readonly Json[]; readonly log?: boolean }
+    | undefined;
   return fill("graph", {
     name,
     title,
@@ -118,8 +120,9 @@ export function graphHtml(
     href: options.href ?? "",
     height: Number(figure?.layout["height"] ?? 0),
     log: (meta?.logAxes.length ?? 0) > 0,
+    isLog: meta?.log === true,
     table,
-    tableHtml: tableHtml(table, `Values of: ${title}`),
+    tableHtml: tableHtml(withoutEmptyColumns(table), `Values of: ${title}`),
     json: inlineJson({ title, figure: figure ?? null, csv: csvOf(table) }),
   });
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { formatCount, formatPercent } from "../units.ts";
 import type { DetailRow, PhaseRow, RunConfig, RunData, SummaryRow } from "../results/schema.ts";
 
 /** Where a row belongs. */
@@ -57,6 +58,14 @@ export function cellName(key: CellKey): string {
   return workingSetTokens === undefined
     ? `${contextSizeTokens}_${hitRatePercent}`
     : `${contextSizeTokens}_${workingSetTokens}_${hitRatePercent}`;
+}
+
+/** `8,000 tokens at 50 %`, with the working set where there is one. */
+export function cellText(row: SummaryRow): string {
+  const set = row.working_set_size === undefined
+    ? ""
+    : `, working set ${formatCount(row.working_set_size)}`;
+  return `${formatCount(row.context_size)} tokens at ${formatPercent(row.cache_hit_rate)}${set}`;
 }
 
 /** Distinct numbers, ascending. */

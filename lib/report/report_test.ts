@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { sampleCacheRateRun, sampleSinglePromptRun } from "../../tests/support/sample_run.ts";
+import {
+  sampleCacheRateRun,
+  sampleSinglePromptRun,
+  sampleWorkingSetRun,
+} from "../../tests/support/sample_run.ts";
 import type { Files } from "../host.ts";
 import { graphsOf } from "./figures.ts";
 import { reportPages, writeReport } from "./report.ts";
@@ -102,4 +106,28 @@ Deno.test("reportPages() carries what is known of server, configuration and clie
       "The server also answers other clients",
     ]
   ) assert.ok(index.includes(text), text);
+});
+
+/** Text of paragraphs and list items that a reader sees without opening anything. */
+function sentences(html: string): string[] {
+  const shown = html.replaceAll(/<(script|style|details)\b.*?<\/\1>/gs, "");
+  return [...shown.matchAll(/<(?:p|li|h1)\b[^>]*>(.*?)<\/(?:p|li|h1)>/gs)]
+    .map((match) => (match[1] ?? "").replaceAll(/<[^>]*>/g, "").replaceAll(/\s+/g, " ").trim())
+    .filter((text) => text.length > 40);
+}
+
+Deno.test("reportPages() shows the picture before any table, and says nothing twice", async () => {
+  const runs = [sampleCacheRateRun(), sampleWorkingSetRun(), sampleSinglePromptRun()];
+  for (const run of runs) {
+    const index = (await reportPages(run)).get("index.html") ?? "";
+    const [headline, picture, table] = ["<h1", 'class="graph"', "<table"].map((text) =>
+      index.indexOf(text)
+    );
+    assert.ok(headline! > 0 && headline! < picture! && picture! < table!, run.kind);
+    const said = sentences(index);
+    assert.ok(said.length > 3, run.kind);
+    assert.deepEqual(said.filter((text, at) => said.indexOf(text) !== at), [], run.kind);
+    const [h1 = ""] = /<h1[^>]*>(.*?)<\/h1>/s.exec(index)?.slice(1) ?? [];
+    assert.ok(h1.length > 10 && h1.length <= 120, `${run.kind}: ${h1}`);
+  }
 });

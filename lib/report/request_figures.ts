@@ -27,7 +27,8 @@ import {
   periodsAtPeak,
   type RunRows,
 } from "./points.ts";
-import { contextName, HIT_RATE_AXIS, type SweepAxis, WORKING_SET_AXIS } from "./sweep_figures.ts";
+import { HIT_RATE_AXIS, type SweepAxis, WORKING_SET_AXIS } from "./sweep_axis.ts";
+import { contextName } from "./sweep_figures.ts";
 
 /** The TTFTs of one cell at its peak, ascending, in seconds. */
 interface Sample {

@@ -19,38 +19,8 @@ import {
   stackPanels,
   timeUnit,
 } from "./figure.ts";
-import type { Point, Span } from "./points.ts";
-
-/** What runs along the x axis of a sweep. */
-export interface SweepAxis {
-  readonly title: string;
-  readonly kind: "percent" | "count";
-  readonly of: (point: Point) => number;
-  readonly xaxis: PlotlyObject;
-  readonly linkedBy: string;
-}
-
-/** Hit rate, 0 to 100 %. */
-export const HIT_RATE_AXIS: SweepAxis = {
-  title: "Nominal hit rate, %",
-  kind: "percent",
-  of: (point) => point.hitRatePercent,
-  xaxis: { range: [-3, 103], dtick: 10, unifiedhovertitle: { text: "%{x} % nominal hit rate" } },
-  linkedBy: "hit-rate",
-};
-
-/** Working set, in tokens. */
-export const WORKING_SET_AXIS: SweepAxis = {
-  title: "Working set, tokens",
-  kind: "count",
-  of: (point) => point.workingSetTokens ?? 0,
-  xaxis: {
-    rangemode: "tozero",
-    tickformat: "~s",
-    unifiedhovertitle: { text: "%{x:,} tokens working set" },
-  },
-  linkedBy: "working-set",
-};
+import { distinct, type Point, type Span } from "./points.ts";
+import { hasDecoding, type SweepAxis } from "./sweep_axis.ts";
 
 /** A series of points, drawn as one line. */
 export interface Series {
@@ -187,7 +157,11 @@ export function performanceGraph(o: {
     about: "Each point is a cell at its own peak concurrency: the highest throughput that met the" +
       " limits. Bands span the lowest and highest of the periods that a point pools." +
       " TTFT is therefore seen under a different load at each point.",
-    figure: stackPanels([inputPanel(axis, points), outputPanel(axis, points), ttft], {
+    figure: stackPanels([
+      inputPanel(axis, points),
+      ...(hasDecoding(points) ? [outputPanel(axis, points)] : []),
+      ttft,
+    ], {
       xTitle: axis.title,
       xaxis: axis.xaxis,
       linkedBy: axis.linkedBy,
@@ -253,7 +227,10 @@ function speedupTraces(
   ];
 }
 
-/** Throughput of several series on one axis, with their speed-up over the first point (right). */
+/**
+ * Throughput of several series on one axis, with their speed-up (right) over the first place at
+ * which all of them have a value: a base of its own for each would make equal ratios differ.
+ */
 export function throughputComparison(o: {
   readonly name: string;
   readonly title: string;
@@ -263,13 +240,17 @@ export function throughputComparison(o: {
   readonly group?: "key";
 }): Graph {
   const { axis } = o;
+  const has = (series: Series, x: number) =>
+    series.points.some((point) => axis.of(point) === x && (o.of(point) ?? 0) > 0);
+  const common = distinct(o.series.flatMap((series) => series.points.map(axis.of)))
+    .find((x) => o.series.every((series) => has(series, x)));
   const traces: PlotlyObject[] = [];
   const rows: (string | number | undefined)[][] = [];
   let highest = 1;
   o.series.forEach((series, index) => {
     const x = series.points.map(axis.of);
     const values = series.points.map(o.of);
-    const base = values[0];
+    const base = values[x.indexOf(common ?? NaN)];
     const ratios = values.map((value) =>
       base === undefined || base <= 0 || value === undefined ? undefined : value / base
     );
@@ -281,8 +262,12 @@ export function throughputComparison(o: {
     name: o.name,
     title: o.title,
     group: o.group ?? "comparison",
-    about: `Solid lines: tokens per second at the peak of each cell (left axis). Dashed lines:` +
-      ` the ratio to the first plotted point of the same series (right axis).`,
+    about: "Solid lines: tokens per second at the peak of each cell (left axis)." +
+      (common === undefined
+        ? " The series have no point in common, so that no speed-up is drawn."
+        : ` Dashed lines: the ratio to the same series at ${
+          placeText(axis, common)
+        } (right axis).`),
     figure: stackPanels([{
       title: "Tokens/s (solid), speedup (dashed)",
       traces,
@@ -302,6 +287,10 @@ export function throughputComparison(o: {
       rows,
     },
   };
+}
+
+function placeText({ kind }: SweepAxis, x: number): string {
+  return kind === "percent" ? `${x} % hits` : `${formatCount(x)} tokens`;
 }
 
 /** A panel of {@linkcode comparisonGraph}: one figure of a point. */

@@ -6,7 +6,7 @@
 
 import { formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
 import type { CellKind, GraphTable } from "./figure.ts";
-import { formatRatio } from "./findings.ts";
+import { formatRatio } from "./ratios.ts";
 
 const UNIT: Readonly<Record<CellKind, string>> = {
   text: "",
@@ -73,4 +73,14 @@ export function formatParameter(value: unknown): string {
     return value.length === 0 ? "–" : value.map(formatParameter).join(", ");
   }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** The table without columns in which no row has a value. */
+export function withoutEmptyColumns({ columns, rows }: GraphTable): GraphTable {
+  const isEmpty = (value: number | string | undefined) => value === undefined || value === "";
+  const kept = columns.map((_, at) => rows.length === 0 || rows.some((row) => !isEmpty(row[at])));
+  return {
+    columns: columns.filter((_, at) => kept[at]),
+    rows: rows.map((row) => row.filter((_, at) => kept[at])),
+  };
 }

@@ -127,8 +127,8 @@ Deno.test("tiersTable() and kneesTable() say what is known, and no more", () => 
 
 Deno.test("reportPages() puts the tier map first: a line on top, a section, a page", async () => {
   assert.equal(
-    findingsOf(run, arrangeRows(run)).evidence[0],
-    "Memory tiers: HBM ends at 60k tokens (58k–62k).",
+    findingsOf(run, arrangeRows(run)).headline,
+    "HBM holds 60k tokens (9.2 GiB); a miss costs 488 ms",
   );
   const pages = await reportPages(run);
   assert.ok(pages.has("tier_map_ctx2000_cache100.html"));

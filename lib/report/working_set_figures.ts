@@ -8,6 +8,7 @@ import type { RunData } from "../results/schema.ts";
 import type { Graph } from "./figure.ts";
 import { hitRateGraph } from "./cache_rate_figures.ts";
 import { type RunRows, ttftLimit } from "./points.ts";
+import { hasDecoding, WORKING_SET_AXIS } from "./sweep_axis.ts";
 import {
   comparisonGraph,
   contextName,
@@ -15,7 +16,6 @@ import {
   performanceGraph,
   type Series,
   throughputComparison,
-  WORKING_SET_AXIS,
 } from "./sweep_figures.ts";
 
 /** Every graph of the summary rows of a working-set run. */
@@ -63,21 +63,23 @@ function comparisons(rows: RunRows, rate: number): Graph[] {
       series,
       of: (point) => point.row.input_tokens_per_sec,
     }),
-    throughputComparison({
-      name: `output_throughput_comparison_cache${rate}`,
-      title: `Output throughput against working set, ${at}`,
-      axis: WORKING_SET_AXIS,
-      series,
-      of: (point) => point.row.output_tokens_per_sec,
-    }),
-    comparisonGraph({
-      name: `output_metrics_comparison_cache${rate}`,
-      title: `Decoding against working set, ${at}`,
-      about: "Means over the requests at the peak of each cell.",
-      axis: WORKING_SET_AXIS,
-      series,
-      panels: DECODING_PANELS,
-    }),
+    ...(!hasDecoding(series.flatMap(({ points }) => points)) ? [] : [
+      throughputComparison({
+        name: `output_throughput_comparison_cache${rate}`,
+        title: `Output throughput against working set, ${at}`,
+        axis: WORKING_SET_AXIS,
+        series,
+        of: (point) => point.row.output_tokens_per_sec,
+      }),
+      comparisonGraph({
+        name: `output_metrics_comparison_cache${rate}`,
+        title: `Decoding against working set, ${at}`,
+        about: "Means over the requests at the peak of each cell.",
+        axis: WORKING_SET_AXIS,
+        series,
+        panels: DECODING_PANELS,
+      }),
+    ]),
   ];
 }
 
