@@ -7,6 +7,7 @@
 import type { Host } from "../host.ts";
 import { Breaker } from "../load/breaker.ts";
 import type { Decision, PlannedPeriod, Policy } from "../load/controller.ts";
+import { plainRecord } from "../load/record_store.ts";
 import { type Judgement, type PolicyRun, type RunPeriod, runPolicy } from "../load/runner.ts";
 import { type CellSummary, summariseCell, summarisePeriod } from "../metrics/summary.ts";
 import { type AccessOrder, accessOrder, type PromptShape } from "../prompt/working_set.ts";
@@ -111,7 +112,7 @@ export async function runCell(context: CellContext, plan: CellPlan): Promise<Cel
     onStart: (planned, reason) => listener.periodStarted?.(planned, reason),
     async onFinish(period, next) {
       decisions.set(period, next);
-      await writeDetails(context, plan, period);
+      await writeDetails(context, plan, period.outcome.records);
       listener.periodFinished?.(period, next);
     },
     onUnusable: (period, why) => keepUnusable(context, plan, period, why),
@@ -223,11 +224,10 @@ async function measure(
 
 async function writeDetails(
   { runDir, host }: CellContext,
-  plan: CellPlan,
-  period: RunPeriod,
+  plan: CellLabels,
+  records: readonly RequestRecord[],
 ): Promise<void> {
   const offset = host.clock.wallMs() - host.clock.nowMs();
-  const { records } = period.outcome;
   for (let from = 0; from < records.length; from += ROWS_AT_ONCE) {
     const some = records.slice(from, from + ROWS_AT_ONCE);
     const rows = some.map((record) => detailRow(record, offset));
@@ -244,7 +244,7 @@ async function keepUnusable(
 ): Promise<void> {
   const { periodId } = period.planned;
   context.listener.warning(`${plan.cellId} ${periodId} does not count: ${why}`);
-  await writeDetails(context, plan, period);
+  await writeDetails(context, plan, period.outcome.records);
   await writePhase(context, plan, period);
 }
 
@@ -341,7 +341,9 @@ async function warmUpOnce(
   );
   if (resident.note !== undefined) listener.note(`  warm-up: ${resident.note}`);
   if (summary.failed > 0) {
-    const first = outcome.records.find((record) => record.failure !== undefined)?.failure;
+    const failures = outcome.records.filter((record) => record.failure !== undefined);
+    await writeDetails(context, plan, failures);
+    const first = failures[0]?.failure;
     listener.warning(
       `warm-up: ${summary.failed} of ${prompts.count} prompts failed (${first?.message ?? "?"})`,
     );
@@ -355,9 +357,10 @@ async function warmUpOnce(
  * is in the cache all the same.
  */
 function prefillIsEnough(record: RequestRecord): RequestRecord {
-  const { failure, ...rest } = record;
-  const answered = failure?.kind === "empty" && (record.usage?.completionTokens ?? 0) > 0;
-  return answered ? rest : record;
+  const { failure, usage } = record;
+  if (failure?.kind !== "empty" || (usage?.completionTokens ?? 0) === 0) return record;
+  const { failure: _, ...rest } = plainRecord(record);
+  return rest;
 }
 
 function labelsOf(

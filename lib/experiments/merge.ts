@@ -176,7 +176,9 @@ function tablesOf(
   for (const size of new Set(cells.map((cell) => cell.contextSizeTokens))) {
     const rows = cells.filter((cell) => cell.contextSizeTokens === size)
       .flatMap((cell) => cell.details);
-    tables.set(detailsName(size, timestamp), table(DETAIL_COLUMNS, rows));
+    const warmUps = shards.flatMap((one) => one.data.failedWarmUps ?? [])
+      .filter((row) => row.context_size === size);
+    tables.set(detailsName(size, timestamp), table(DETAIL_COLUMNS, [...warmUps, ...rows]));
   }
   // Every shard has read the metrics of the same servers: the first one's are those of all.
   const metrics = shards.find((one) => (one.data.serverMetrics?.length ?? 0) > 0);

@@ -19,6 +19,7 @@ import {
 } from "../metrics/summary.ts";
 import type { PeriodOutcome } from "../record.ts";
 import { latestByCell } from "../results/cells.ts";
+import { plainRow } from "../results/row_table.ts";
 import type { DetailRow, PhaseRow, SummaryRow } from "../results/schema.ts";
 import { alternatedOf } from "./alternation.ts";
 import { clientOf, recordOf } from "./merge_records.ts";
@@ -120,7 +121,7 @@ function shareOfCell({ facts, data, shiftSec }: ShardRun, cellId: string): CellS
     ...optional("end_time", shifted(phase.end_time)),
   }));
   const details = data.details.filter(isHere).map((detail) => ({
-    ...detail,
+    ...plainRow(detail),
     ...optional("launch_time", shifted(detail.launch_time)),
     ...optional("finish_time", shifted(detail.finish_time)),
   }));
@@ -370,7 +371,7 @@ function detailsOf(
   const levels = new Map(periods.map(({ outcome }) => [outcome.periodId, outcome.concurrency]));
   return shares.flatMap((one) => one.details)
     .map((row) => ({
-      ...row,
+      ...plainRow(row),
       ...optional("concurrency_level", levels.get(row.phase_id ?? "") ?? row.concurrency_level),
     }))
     .sort((a, b) => (a.launch_time ?? 0) - (b.launch_time ?? 0));

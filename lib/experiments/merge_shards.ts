@@ -95,6 +95,7 @@ async function readShard(files: Files, path: string): Promise<Found | undefined>
     ...data,
     summary: rowsOf(data.summary),
     details: rowsOf(data.details),
+    failedWarmUps: rowsOf(data.failedWarmUps ?? []),
     phases: rowsOf(data.phases),
   };
   return { facts, data: whole, identity, timestamp, runSeed, finished };

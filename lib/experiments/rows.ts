@@ -94,6 +94,7 @@ export function detailRow(record: RequestRecord, wallOffsetMs: number): DetailRo
     ramp_in: yes(record.rampIn),
     worker: record.worker,
     endpoint: baseUrl(record.url),
+    purpose: labels.purpose === "warmup" ? "warmup" : undefined,
   };
   return filled(draft);
 }

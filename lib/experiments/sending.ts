@@ -45,7 +45,8 @@ async function runOnPool(
   next: () => InferenceRequest | undefined,
   control: Pick<PeriodControl, "onRecord" | "onUnsent">,
 ): Promise<PeriodOutcome> {
-  const outcome = await session.pool.runPeriod(
+  const absentIsZero = session.facts.every((facts) => facts.cachedTokensAbsentMeansZero);
+  return await session.pool.runPeriod(
     {
       ...spec,
       retries: errors.requestRetries,
@@ -57,6 +58,7 @@ async function runOnPool(
       drain,
       abort,
       ...control,
+      ...(absentIsZero ? { amend: absentMeansZero } : {}),
       onRecord(record) {
         if (record.failure !== undefined) watch.failed(record.failure);
         control.onRecord?.(record);
@@ -67,9 +69,6 @@ async function runOnPool(
       },
     },
   );
-  return session.facts.every((facts) => facts.cachedTokensAbsentMeansZero)
-    ? { ...outcome, records: outcome.records.map(absentMeansZero) }
-    : outcome;
 }
 
 /** A route that costs the server nothing, and that the probe saw answered where there is one. */

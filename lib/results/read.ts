@@ -129,8 +129,11 @@ async function readKvmarkRun(
     summary.push(...await folder.rows(name, SUMMARY_COLUMNS));
   }
   const details: DetailRow[] = [];
+  const failedWarmUps: DetailRow[] = [];
   for (const name of named(/^detailed_results_/)) {
-    for (const row of await folder.rows(name, DETAIL_COLUMNS)) details.push(row);
+    for (const row of await folder.rows(name, DETAIL_COLUMNS)) {
+      (row.purpose === "warmup" ? failedWarmUps : details).push(row);
+    }
   }
   const [phasesName] = named(/^phase_metadata_/);
   const [singleName] = named(/^single_prompt_results_/);
@@ -157,6 +160,7 @@ async function readKvmarkRun(
     config,
     summary: latestByCell(summary),
     details: usable(details, phases),
+    ...(failedWarmUps.length === 0 ? {} : { failedWarmUps }),
     phases,
     singlePrompt,
     sustained: [],

@@ -154,3 +154,22 @@ Deno.test("readRun() throws only if there is nothing to read", async () => {
   assert.ok(isCombined(["index.html", "summary_comparison.html"]));
   assert.ok(!isCombined(["summary_comparison.csv", "summary_20260102_030405.csv"]));
 });
+
+Deno.test("readRun() keeps failed requests of warm-ups apart from the requests that count", async () => {
+  const disk = memoryDisk();
+  await kvmarkRun(disk, "m");
+  const name = disk.names().find((one) => one.startsWith("detailed_results_100_"))!;
+  const before = await read(disk);
+  const header = disk.text(`out/${name}`).split("\n")[0]!.split(",");
+  const cells: Record<string, string> = { context_size: "100", cache_hit_rate: "0" };
+  const line = (more: Record<string, string>) =>
+    `${header.map((column) => ({ ...cells, ...more })[column] ?? "").join(",")}\n`;
+  await disk.files.appendText(
+    `out/${name}`,
+    line({ request_id: "w", purpose: "warmup", error_kind: "timeout" }) + line({ request_id: "m" }),
+  );
+  const { details, failedWarmUps = [] } = await read(disk);
+  assert.equal(details.length, before.details.length + 1);
+  assert.deepEqual(failedWarmUps.map((row) => row.request_id), ["w"]);
+  assert.equal(before.failedWarmUps, undefined);
+});

@@ -156,6 +156,7 @@ export const DETAIL_COLUMNS = [
   text("ramp_in", "`yes` for the first request of a slot in its period"),
   number("worker", "", "Worker that sent it"),
   text("endpoint", "Base URL that it was sent to"),
+  text("purpose", "`warmup` for a failed request of a warm-up, which no figure counts; else empty"),
 ] as const satisfies readonly Column[];
 
 /** `phase_metadata_{time}.csv`: one row a period. */
@@ -322,6 +323,8 @@ export interface RunData {
   readonly config: RunConfig;
   readonly summary: readonly SummaryRow[];
   readonly details: readonly DetailRow[];
+  /** Failed requests of warm-ups, which are not among the details. */
+  readonly failedWarmUps?: readonly DetailRow[];
   readonly phases: readonly PhaseRow[];
   readonly singlePrompt: readonly SinglePromptRow[];
   readonly sustained: readonly SustainedRow[];
