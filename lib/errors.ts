@@ -12,7 +12,11 @@ export const EXIT_CODES = {
   ok: { code: 0, meaning: "The command did what was asked." },
   internal: { code: 1, meaning: "A defect in kvmark. Please report it with the printed trace." },
   usage: { code: 2, meaning: "The options are wrong; every problem is listed at once." },
-  failed: { code: 3, meaning: "The run ended, but no request (or too few) succeeded." },
+  failed: {
+    code: 3,
+    meaning: "The run ended, but no request (or too few) succeeded; of the demo: its tier map is " +
+      "not that of the simulator.",
+  },
   unreachable: {
     code: 4,
     meaning: "The server cannot be reached, has no model, or refuses the connection or the key.",

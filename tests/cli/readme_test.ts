@@ -13,6 +13,7 @@
  */
 
 import assert from "node:assert/strict";
+import { EXIT_CODES } from "../../lib/errors.ts";
 import { parseTierMap } from "../../lib/results/tier_map_file.ts";
 import { fencedBlocks } from "../../scripts/markdown.ts";
 import { kvmark, withTempDir } from "../support/command.ts";
@@ -61,9 +62,13 @@ for (const { line, code, marker } of blocks) {
         const url = simulator?.url;
         const real = url === undefined ? args : args.map((a) => a.replace(PLACEHOLDER_URL, url));
         const plan = marker === "run: plan" ? ["--dry-run"] : [];
-        const { code, stderr } = await kvmark([...real, ...plan], { cwd });
-        assert.equal(code, 0, `${command}\n${stderr}`);
-        if (args[0] === "demo") await assertDemoKnees(`${cwd}/kvmark_demo/working-set`);
+        const { code, stdout, stderr } = await kvmark([...real, ...plan], { cwd });
+        if (args[0] === "demo") {
+          const isFound = await assertDemoKnees(`${cwd}/kvmark_demo/working-set`);
+          // It says what it found, and its exit code is that.
+          assert.match(stdout, isFound ? /: 3 of 3 ends found\.$/m : /: [0-2] of 3 ends found\.$/m);
+          assert.equal(code, isFound ? 0 : EXIT_CODES.failed.code, `${command}\n${stderr}`);
+        } else assert.equal(code, 0, `${command}\n${stderr}`);
       }
     });
   });
@@ -76,8 +81,10 @@ const DEMO = { ends: [24_512, 48_512, 72_512], sizes: 12, stepTokens: 8000 } as 
  * The map of the demo against the simulator. The end of the last tier is the server's own count, so
  * it has to be there. Those before it are told by TTFT alone: a machine that is busy may hide them,
  * but what is claimed has to be true.
+ *
+ * @returns Whether all of them are found.
  */
-async function assertDemoKnees(dir: string): Promise<void> {
+async function assertDemoKnees(dir: string): Promise<boolean> {
   const map = parseTierMap(await Deno.readTextFile(`${dir}/tier_map.json`));
   const [series] = map.series;
   assert.equal(map.basis.cells, DEMO.sizes);
@@ -94,4 +101,6 @@ async function assertDemoKnees(dir: string): Promise<void> {
     );
     assert.equal(near.length, 1, `a knee at ${low} to ${high} tokens: ${map.headline}`);
   }
+  return map.knees.length === DEMO.ends.length &&
+    map.knees.every(({ low, high }, n) => low <= DEMO.ends[n]! && DEMO.ends[n]! <= high);
 }
