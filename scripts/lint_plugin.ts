@@ -23,6 +23,7 @@ const FOUNDATION = [
   "host",
   "hugging_face",
   "token_counts",
+  "columns",
 ]
   .map((name) => `lib/${name}`);
 const PARTS = ["prompt", "client", "server", "metrics", "results", "model"].map((n) => `lib/${n}`);

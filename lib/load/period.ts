@@ -19,6 +19,7 @@ import {
   SHARED_BYTES,
   type ToWorker,
 } from "./messages.ts";
+import { RecordStore } from "./record_store.ts";
 import { StallLog, stoppedMs, stopProblem } from "./stalls.ts";
 import { type DescribedRequest, type Share, shares, Supply, type WorkerLink } from "./supply.ts";
 
@@ -59,6 +60,8 @@ export interface PeriodControl {
   readonly drain?: AbortSignal;
   /** Give up what is in flight. */
   readonly abort?: AbortSignal;
+  /** What is known better of a record; it is kept, and told, as this gives it back. */
+  readonly amend?: (record: RequestRecord) => RequestRecord;
   /** Called with each record, soon after its request is over. */
   readonly onRecord?: (record: RequestRecord) => void;
   /** Called at the end with each request that was taken from `next()` and not sent, in order. */
@@ -97,6 +100,7 @@ export class Period {
   readonly #shared = new SharedArrayBuffer(SHARED_BYTES);
   readonly #flags = new Int32Array(this.#shared);
   readonly #records: RequestRecord[] = [];
+  readonly #store = new RecordStore();
   #finished: Finished[] = [];
   #decoding = false;
   #receivedBytes = 0;
@@ -317,7 +321,8 @@ export class Period {
     this.#retries += retries;
     const seen = withoutKeys(toRecord(request, exchange, rampIn), this.#host.headers);
     const held = { ...seen, firstContentAtMs: firstContentAtMs(seen) };
-    const record = { ...seen, ...this.#stallsOf(exchange.worker).heldUp(held) };
+    const made = { ...seen, ...this.#stallsOf(exchange.worker).heldUp(held) };
+    const record = this.#store.keep(this.#control.amend?.(made) ?? made);
     this.#records.push(record);
     this.#control.onRecord?.(record);
   }

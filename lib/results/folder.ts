@@ -7,6 +7,7 @@
 import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
 import { readCsv } from "./csv.ts";
+import { RowTable } from "./row_table.ts";
 import type { Column, Row } from "./schema.ts";
 
 /** An object of a JSON file. */
@@ -104,7 +105,10 @@ export class Folder {
       const bytes = await this.#files.readBytes(`${this.dir}/${name}`);
       if (bytes.length === 0) this.problems.push(`${name}: it is empty`);
       const complain = (problem: string) => void this.problems.push(`${name}: ${problem}`);
-      for (const row of readCsv(bytes, columns, complain).rows) rows.push(row as Row<Columns>);
+      const table = new RowTable(columns);
+      for (const row of readCsv(bytes, columns, complain).rows) {
+        rows.push(table.keep(row) as Row<Columns>);
+      }
     } catch (error) {
       this.problems.push(`${name}: ${reasonOf(error)}`);
     }
