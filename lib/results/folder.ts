@@ -6,7 +6,7 @@
 
 import { KvmarkError } from "../errors.ts";
 import type { Files } from "../host.ts";
-import { readCsv } from "./csv.ts";
+import { type AnyRow, readCsv } from "./csv.ts";
 import { RowTable } from "./row_table.ts";
 import type { Column, Row } from "./schema.ts";
 
@@ -96,18 +96,34 @@ export class Folder {
   }
 
   /** The rows of a table, as far as they can be read. */
-  async rows<const Columns extends readonly Column[]>(
+  rows<const Columns extends readonly Column[]>(
     name: string,
     columns: Columns,
+  ): Promise<Row<Columns>[]> {
+    return this.#rows(name, columns, (row) => row);
+  }
+
+  /** The same of a table that may be long: a row is copied with `plainRow`, not with a spread. */
+  manyRows<const Columns extends readonly Column[]>(
+    name: string,
+    columns: Columns,
+  ): Promise<Row<Columns>[]> {
+    const table = new RowTable(columns);
+    return this.#rows(name, columns, (row) => table.keep(row));
+  }
+
+  async #rows<const Columns extends readonly Column[]>(
+    name: string,
+    columns: Columns,
+    keep: (row: AnyRow) => AnyRow,
   ): Promise<Row<Columns>[]> {
     const rows: Row<Columns>[] = [];
     try {
       const bytes = await this.#files.readBytes(`${this.dir}/${name}`);
       if (bytes.length === 0) this.problems.push(`${name}: it is empty`);
       const complain = (problem: string) => void this.problems.push(`${name}: ${problem}`);
-      const table = new RowTable(columns);
       for (const row of readCsv(bytes, columns, complain).rows) {
-        rows.push(table.keep(row) as Row<Columns>);
+        rows.push(keep(row) as Row<Columns>);
       }
     } catch (error) {
       this.problems.push(`${name}: ${reasonOf(error)}`);

@@ -131,7 +131,7 @@ async function readKvmarkRun(
   const details: DetailRow[] = [];
   const failedWarmUps: DetailRow[] = [];
   for (const name of named(/^detailed_results_/)) {
-    for (const row of await folder.rows(name, DETAIL_COLUMNS)) {
+    for (const row of await folder.manyRows(name, DETAIL_COLUMNS)) {
       (row.purpose === "warmup" ? failedWarmUps : details).push(row);
     }
   }

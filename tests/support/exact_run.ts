@@ -136,15 +136,16 @@ export function experimentOf(dir: string): ExperimentKind {
   return progress.experiment;
 }
 
-/** The rows of a folder that are requests. */
+/** The rows of a folder that are requests, without the failed ones of warm-ups. */
 export function requestRowsOf(dir: string): Record<string, string>[] {
   const isSingle = experimentOf(dir) === "single-prompt";
-  return rowsOf(dir, isSingle ? "single_prompt_results" : "detailed_results");
+  return rowsOf(dir, isSingle ? "single_prompt_results" : "detailed_results")
+    .filter((row) => !isWarmUp(row));
 }
 
-/** True for the row of a warm-up in `phase_metadata_*.csv`. */
+/** True for the row of a warm-up in `phase_metadata_*.csv` or `detailed_results_*.csv`. */
 export function isWarmUp(row: Readonly<Record<string, string>>): boolean {
-  return row["phase_type"] === "WARMUP";
+  return row["phase_type"] === "WARMUP" || row["purpose"] === "warmup";
 }
 
 /** The rows of a table, all of its files together. */
