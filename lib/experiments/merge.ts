@@ -27,7 +27,13 @@ import {
   SUMMARY_COLUMNS,
   type SummaryRow,
 } from "../results/schema.ts";
-import { cellsOf, mergeCell, type MergedCell, type MergeJudgement } from "./merge_cells.ts";
+import {
+  cellsOf,
+  mergeCell,
+  type MergedCell,
+  type MergeJudgement,
+  shiftedRows,
+} from "./merge_cells.ts";
 import { commonIdentity, readShards, type ShardRun, type ShardRuns } from "./merge_shards.ts";
 
 /** What a merge came to. */
@@ -176,7 +182,9 @@ function tablesOf(
   for (const size of new Set(cells.map((cell) => cell.contextSizeTokens))) {
     const rows = cells.filter((cell) => cell.contextSizeTokens === size)
       .flatMap((cell) => cell.details);
-    const warmUps = shards.flatMap((one) => one.data.failedWarmUps ?? [])
+    const warmUps = shards.flatMap(({ data, shiftSec }) =>
+      shiftedRows(data.failedWarmUps, shiftSec)
+    )
       .filter((row) => row.context_size === size);
     tables.set(detailsName(size, timestamp), table(DETAIL_COLUMNS, [...warmUps, ...rows]));
   }

@@ -120,12 +120,18 @@ function shareOfCell({ facts, data, shiftSec }: ShardRun, cellId: string): CellS
     ...optional("start_time", shifted(phase.start_time)),
     ...optional("end_time", shifted(phase.end_time)),
   }));
-  const details = data.details.filter(isHere).map((detail) => ({
-    ...plainRow(detail),
-    ...optional("launch_time", shifted(detail.launch_time)),
-    ...optional("finish_time", shifted(detail.finish_time)),
-  }));
+  const details = shiftedRows(data.details.filter(isHere), shiftSec);
   return { index: facts.index, row, phases, details: onceEach(details) };
+}
+
+/** Request rows by the clock of the first shard. */
+export function shiftedRows(rows: readonly DetailRow[] = [], shiftSec: number): DetailRow[] {
+  const shifted = (sec: number | undefined) => sec === undefined ? sec : sec + shiftSec;
+  return rows.map((row) => ({
+    ...plainRow(row),
+    ...optional("launch_time", shifted(row.launch_time)),
+    ...optional("finish_time", shifted(row.finish_time)),
+  }));
 }
 
 /** Each request once, whatever happened to the files. */

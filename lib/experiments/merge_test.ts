@@ -129,6 +129,13 @@ async function writeShard(dir: string, part: Part, written: Written = {}): Promi
   });
   // The clock of a shard that is off shows in every instant that it writes.
   const wallOffsetMs = WALL_MS - clockOffsetMs;
+  // As many failed requests of the warm-up as the summary says, each when its shard began.
+  const unwarmed = outcomes[0]!.records.slice(0, index).map((one): RequestRecord => ({
+    ...one,
+    ...{ requestId: `WARMUP_${one.requestId}`, failure: { kind: "timeout", message: "no answer" } },
+    labels: { ...one.labels, purpose: "warmup" },
+  }));
+  await run.appendDetails(1000, unwarmed.map((one) => detailRow(one, wallOffsetMs)));
   for (const outcome of outcomes) {
     await run.appendDetails(1000, outcome.records.map((one) => detailRow(one, wallOffsetMs)));
     const extras = { wallOffsetMs, decision: { action: "stop", reason: "own" } } as const;
@@ -143,6 +150,11 @@ async function writeShard(dir: string, part: Part, written: Written = {}): Promi
   });
   if (!written.unfinished) await run.finishCell("1000_50", row);
   await run.close();
+}
+
+/** When the first request of a part was sent, by a clock that is right. */
+function wallSecOf({ outcomes }: Part): number {
+  return (WALL_MS + outcomes[0]!.records[0]!.sentAtMs) / 1000;
 }
 
 async function inTempDir(body: (dir: string) => Promise<void>): Promise<void> {
@@ -241,6 +253,7 @@ Deno.test("mergeRun() writes a run that readRun() reads, and no trace of the sha
     const launched = run.phases.map((row) => row.num_requests_launched ?? 0);
     assert.equal(launched.reduce((sum, one) => sum + one, 0), ids.length);
     assert.equal(run.summary[0]?.failed_warmup_requests, 1, "0 + 1");
+    assert.equal(run.failedWarmUps?.length, 1, "its row, apart from those that count");
     assert.equal(run.summary[0]?.hit_rate_verdict, "confirmed");
   });
 });
@@ -323,6 +336,8 @@ Deno.test("mergeRun() corrects a clock that is provably off, and leaves one that
     const { rows, notes, warnings } = await mergeRun(files, dir);
     assertSame(rows[0], together(parts));
     assertNear(rows[0]?.start_skew_ms, 7, "start skew by corrected clocks");
+    const [unwarmed] = (await readRun(files, dir)).failedWarmUps ?? [];
+    assertNear(unwarmed?.launch_time, wallSecOf(parts[1]!), "the warm-up by corrected clocks");
     assert.match(notes.join("\n"), /Clock skew .* at most 2500 ms, ± 40 ms/);
     assert.match(warnings.join("\n"), /The clock of shard 1 was 2500 ms off/);
   });

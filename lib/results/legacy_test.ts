@@ -266,3 +266,22 @@ Deno.test({
     );
   },
 });
+
+Deno.test("readRun() reads a long run of the Python suite to its last row", async () => {
+  const count = 20_100;
+  const lines = Array.from(
+    { length: count },
+    (_, n) => `RAMP_c2_r${n},RAMP_c2,0,100,8,${n + 1},0.02\n`,
+  );
+  const { details } = await read({
+    "progress.json": PROGRESS,
+    "summary_20250101_000001.csv": SUMMARY_HEADER + "100,0,1,0.5,0.02,9,2\n",
+    "detailed_results_100_20250101_000001.csv": DETAIL_HEADER + lines.join(""),
+  });
+  assert.equal(details.length, count);
+  assert.deepEqual({ ...details.at(-1), ttft: details.at(-1)?.ttft }, {
+    request_id: `RAMP_c2_r${count - 1}`,
+    ...{ phase_id: "RAMP_c2", cache_hit_rate: 0, context_size: 100, output_tokens: 8 },
+    ...{ ttft: count, tpot: 0.02, output_tokens_source: "usage" },
+  });
+});
