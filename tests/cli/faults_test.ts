@@ -72,7 +72,11 @@ for (const [name, expected] of Object.entries(FAILING)) {
   Deno.test(`faults: ${name} in a share of the requests is a row and a count`, async () => {
     const run = await sweep({
       simulate: ["--fault", `${name}:${expected.share ?? FAULTY_SHARE}`],
-      cacheRate: ["--timeout", "1", "--ramp-duration", "2.5", "--test-duration", "2.5"],
+      cacheRate: [
+        ...["--timeout", "1", "--ramp-duration", "2.5", "--test-duration", "2.5"],
+        // More fail than a cell may have that stands: what is written of them is tested here.
+        ...["--min-success", "0"],
+      ],
     });
     const met = run.truth.filter((entry) => entry.faults.length > 0).length;
     assert.ok(met > 0, "the fault met no request at all");
