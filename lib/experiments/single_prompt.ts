@@ -90,20 +90,27 @@ export async function runSinglePrompt(
 
 /** Counts and verdict of each context size. */
 export function sizeRows(rows: readonly SinglePromptRow[]): SummaryRow[] {
-  return coldAndCached(rows).map(({ contextSizeTokens, coldTtft, cachedTtft, failed }) => {
+  return coldAndCached(rows).flatMap(({ contextSizeTokens, coldTtft, cachedTtft, failed }) => {
     const here = rows.filter((row) => row.context_size === contextSizeTokens);
     const kinds = new Set(here.flatMap((row) => row.error_kind || []));
     const verdicts = here.flatMap((row) => row.hit_verdict || []);
     const verdict = (["differs", "unchecked", "confirmed"] as const)
       .find((one) => verdicts.includes(one));
-    return {
+    // A size that the server refuses for its length is left out of the run, and was said to be.
+    if (coldTtft.count + cachedTtft.count === 0 && here.every(isRefusedLength)) return [];
+    return [{
       context_size: contextSizeTokens,
       total_requests: coldTtft.count + cachedTtft.count,
       failed_requests: failed,
       ...(kinds.size === 0 ? {} : { failure_kinds: [...kinds].join(" ") }),
       ...(verdict === undefined ? {} : { hit_rate_verdict: verdict }),
-    };
+    }];
   });
+}
+
+function isRefusedLength({ error = "" }: SinglePromptRow): boolean {
+  const status = Number(/^HTTP (\d{3})\b/.exec(error)?.[1] ?? NaN);
+  return isTooLong({ kind: "http_status", status, message: error });
 }
 
 async function runSizes(context: CellContext, config: SinglePromptConfig): Promise<RunEnd> {

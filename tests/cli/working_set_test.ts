@@ -96,7 +96,9 @@ async function assertDamagedMap(out: string, json: string): Promise<void> {
   const { code, stderr } = await kvmark(["regenerate", out]);
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^kvmark: not read: tier_map\.json: /m);
-  assert.ok((await Deno.readTextFile(`${out}/index.html`)).includes(headline));
+  assert.match(headline, / ends at /);
+  const page = await Deno.readTextFile(`${out}/index.html`);
+  assert.match(page, /<h1 id="headline">(?:[A-Za-z ]+ holds [\d.]+k? tokens|No knee up to )/);
   assert.equal(await Deno.readTextFile(`${out}/tier_map.json`), "{");
 }
 
@@ -128,11 +130,13 @@ Deno.test("kvmark working-set writes every row of a period that is too long for 
     return readOutput([out]);
   });
   const { details, phases } = result;
+  // On a machine that stops the client for a while the period is measured again; its rows stay too.
   const launched = phases.filter((row) => row["phase_type"] === "FIXED")
     .map((row) => Number(row["num_requests_launched"]));
-  assert.ok(launched.length === 1 && launched[0]! >= prompts, `${launched}`);
-  assert.equal(details.length, launched[0]);
-  assert.equal(new Set(details.map((row) => row["request_id"])).size, launched[0]);
+  assert.ok(launched.length >= 1 && launched.every((count) => count >= prompts), `${launched}`);
+  const all = launched.reduce((sum, count) => sum + count, 0);
+  assert.equal(details.length, all);
+  assert.equal(new Set(details.map((row) => row["request_id"])).size, all);
 });
 
 Deno.test("kvmark working-set names every problem of its options at once", async () => {
