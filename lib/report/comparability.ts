@@ -6,7 +6,7 @@
 
 import { formatCount } from "../units.ts";
 import type { LabelledRun } from "./comparison.ts";
-import { numberParameter } from "./points.ts";
+import { hasQueueInThroughput, numberParameter } from "./points.ts";
 import { formatParameter } from "./tables.ts";
 
 /** What has to be the same, and what each run says of it. `undefined`: the run does not say. */
@@ -23,6 +23,8 @@ const MUST_AGREE: readonly {
   { what: "definitions of the figures", of: definitionsOf },
 ];
 
+const QUEUE_IN_THROUGHPUT = "throughput with the prompts that still waited";
+
 function tokens({ run }: LabelledRun, name: string): string | undefined {
   const value = numberParameter(run.config, name);
   return value === undefined ? undefined : `${formatCount(value)} tokens`;
@@ -33,7 +35,9 @@ function definitionsOf({ run }: LabelledRun): string {
   const strict = parameter(run.config.parameters, "strict-time-window") === "true"
     ? ", strict time window"
     : "";
-  if (run.writtenBy === "kvmark") return `kvmark${strict}`;
+  if (run.writtenBy === "kvmark") {
+    return `kvmark${strict}${hasQueueInThroughput(run) ? `, ${QUEUE_IN_THROUGHPUT}` : ""}`;
+  }
   const mode = parameter(run.config.parameters, "mode");
   return `Python suite${mode === undefined ? "" : `, ${mode} mode`}${strict}`;
 }

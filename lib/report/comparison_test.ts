@@ -249,6 +249,11 @@ Deno.test("incomparabilities() names the run and the reason", () => {
   assert.match(incomparabilities(chunks, 0)[0] ?? "", /^B: other chunk size: 64 tokens/);
   const python = other({}, { writtenBy: "python" });
   assert.match(incomparabilities(python, 0)[0] ?? "", /^B: other definitions of the figures/);
+  const early = run.summary.map((row) => ({ ...row, unanswered_input_percent: undefined }));
+  assert.match(
+    incomparabilities(other({}, { summary: early }), 0)[0] ?? "",
+    /^B: other definitions of the figures: kvmark, throughput with the prompts that still waited/,
+  );
   const silent = other({ parameters: {} });
   assert.deepEqual(incomparabilities(silent, 0), [], "what is not known is not other");
   assert.match(unknownAgreements(silent).join("\n"), /output length.*B does not say/);

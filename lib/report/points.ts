@@ -236,6 +236,23 @@ export function measuredRequests(period: Period): readonly DetailRow[] {
   return steady.length >= Math.max(period.concurrency ?? 1, 4) ? steady : answered;
 }
 
+/**
+ * True for a run of an early kvmark, whose throughput counts prompts that still waited in the
+ * server's queue at the end of a period: too high where TTFT is long. Its rows lack the column that
+ * came with today's definition. The strict window never counted them.
+ */
+export function hasQueueInThroughput(run: RunData): boolean {
+  if (run.writtenBy !== "kvmark" || isStrict(run.config)) return false;
+  return run.summary.some((row) =>
+    (row.input_tokens_per_sec ?? 0) > 0 && row.unanswered_input_percent === undefined
+  );
+}
+
+function isStrict(config: RunConfig): boolean {
+  const { parameters = {} } = config;
+  return `${parameters["strict-time-window"] ?? parameters.strict_time_window}` === "true";
+}
+
 /** The TTFT limit of the run in seconds, if it had one. */
 export function ttftLimit(run: RunData): number | undefined {
   const fromRow = run.summary.find((row) => row.ttft_limit !== undefined)?.ttft_limit;

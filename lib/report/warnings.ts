@@ -8,12 +8,14 @@ import type { RunData } from "../results/schema.ts";
 import { formatCount } from "../units.ts";
 import { clientWarnings } from "./client_marks.ts";
 import { isOutputAsAsked } from "./gains.ts";
+import { hasQueueInThroughput } from "./points.ts";
 import { failureKinds } from "./request_figures.ts";
 
 /** One sentence each, most important first. */
 export function warningsOf(run: RunData): string[] {
   return [
     ...clientWarnings(run.summary, run.phases),
+    ...definitionWarnings(run),
     ...failureWarnings(run),
     ...countWarnings(run),
     ...unknowns(run),
@@ -33,6 +35,15 @@ function failureWarnings(run: RunData): string[] {
   }
   const counted = run.summary.reduce((sum, row) => sum + (row.failed_requests ?? 0), 0);
   return counted === 0 ? [] : [`${formatCount(counted)} requests at the peaks failed.`];
+}
+
+function definitionWarnings(run: RunData): string[] {
+  if (!hasQueueInThroughput(run)) return [];
+  return [
+    "An earlier version of kvmark measured this run: its input throughput counts prompts that still" +
+    " waited at the end of a period, and is too high where TTFT is long. Figures are as it wrote" +
+    " them; measure again to compare.",
+  ];
 }
 
 function countWarnings(run: RunData): string[] {

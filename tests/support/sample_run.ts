@@ -214,6 +214,7 @@ class SampleRows {
         (spec.held > 0.98 || spec.rate === 0 ? "as-intended" : "eviction"),
       computed_tokens_per_sec: input * (1 - share),
       reused_tokens_per_sec: input * share,
+      unanswered_input_percent: 2,
       min_input_tokens_per_sec: Math.min(...inputs),
       max_input_tokens_per_sec: Math.max(...inputs),
       periods_at_peak: atPeak.length,

@@ -112,6 +112,7 @@ function summaryOf(size: number, rows: readonly DetailRow[]): SummaryRow {
     model: "llama",
     input_tokens_per_sec: input,
     output_tokens_per_sec: input * OUTPUT / CONTEXT,
+    unanswered_input_percent: 0,
     ...spreadColumns("ttft", rows.map((row) => row.ttft ?? NaN)),
     ...spreadColumns("ttlt", rows.map((row) => row.ttlt ?? NaN)),
     ...spreadColumns("itl", rows.map((row) => row.itl ?? NaN)),
