@@ -249,7 +249,7 @@ Deno.test("incomparabilities() names the run and the reason", () => {
   assert.match(incomparabilities(chunks, 0)[0] ?? "", /^B: other chunk size: 64 tokens/);
   const python = other({}, { writtenBy: "python" });
   assert.match(incomparabilities(python, 0)[0] ?? "", /^B: other definitions of the figures/);
-  const early = run.summary.map((row) => ({ ...row, unanswered_input_percent: undefined }));
+  const early = run.summary.map(({ unanswered_input_percent: _, ...row }) => row);
   assert.match(
     incomparabilities(other({}, { summary: early }), 0)[0] ?? "",
     /^B: other definitions of the figures: kvmark, throughput with the prompts that still waited/,
