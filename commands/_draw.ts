@@ -5,16 +5,19 @@
  * @module
  */
 
+import { KvmarkError } from "../lib/errors.ts";
 import type { Host } from "../lib/host.ts";
 import type { KeptPage } from "../lib/report/kept_pages.ts";
 import type { SiteOptions } from "../lib/report/site.ts";
-import type { ExperimentKind, RunData } from "../lib/results/schema.ts";
+import type { ExperimentKind, RunData, SummaryRow } from "../lib/results/schema.ts";
 
 /** How a folder is drawn. */
 export interface DrawOptions extends SiteOptions {
   /** Draws the folder as this, whatever its files say. */
   readonly kind?: ExperimentKind;
   readonly json: boolean;
+  /** Refuses a folder of the Python suite with missing or damaged rows. */
+  readonly strict: boolean;
 }
 
 /** Draws the pages of a results folder, or of a comparison. @throws {KvmarkError} `io` */
@@ -30,9 +33,11 @@ export async function drawFolder(host: Host, given: string, options: DrawOptions
     host.stdout.write(`${JSON.stringify({ dir, ...drawn, index: `${dir}/${index}` })}\n`);
     return;
   }
+  for (const one of drawn.damage) host.stderr.write(`kvmark: incomplete: ${one}\n`);
   for (const problem of drawn.problems) host.stderr.write(`kvmark: not read: ${problem}\n`);
   if (drawn.kept.length > 0) host.stdout.write(`${keptText(drawn.kept)}\n`);
   const pages = drawn.files.filter((name) => name.endsWith(".html")).length;
+  if (drawn.headline !== undefined) host.stdout.write(`${drawn.headline}\n`);
   host.stdout.write(`${drawn.kind}, ${pages} pages\ndashboard: ${dir}/${index}\n`);
 }
 
@@ -50,16 +55,40 @@ interface Drawn {
   readonly kind: ExperimentKind | "comparison";
   readonly files: readonly string[];
   readonly problems: readonly string[];
+  /** Rows that are missing, or that contradict others. */
+  readonly damage: readonly string[];
+  /** What the dashboard says first. */
+  readonly headline?: string;
+  /** The summary rows that the pages show. */
+  readonly figures?: readonly SummaryRow[];
 }
 
 async function drawRun(host: Host, found: RunData, options: DrawOptions): Promise<Drawn> {
   const { writeReportBeside } = await import("../lib/report/report.ts");
   const { kind = found.kind } = options;
+  if (options.strict) await refuseDamaged([found]);
   if (kind !== found.kind) {
     host.stderr.write(`kvmark: ${found.dir} looks like ${found.kind}; drawn as ${kind}\n`);
   }
   const run = await withTierMap(await withKvBytes(host, { ...found, kind }));
-  return { kind, ...await writeReportBeside(host.files, run, options), problems: run.problems };
+  const { files, kept, headline } = await writeReportBeside(host.files, run, options);
+  const { problems, damage = [], summary: figures } = run;
+  return { kind, files, kept, headline, problems, damage, figures };
+}
+
+/**
+ * Refuses runs of which rows are missing or damaged.
+ *
+ * @throws {KvmarkError} `damaged`, with all that is wrong.
+ */
+export async function refuseDamaged(runs: readonly RunData[]): Promise<void> {
+  const { damageOfRun } = await import("../lib/report/damage.ts");
+  const problems = runs.flatMap((run) => damageOfRun(run).map((one) => `${run.dir}: ${one}`));
+  if (problems.length === 0) return;
+  throw new KvmarkError("damaged", "Rows are missing or damaged, and --strict refuses them", {
+    problems,
+    hint: "restore the files, or leave --strict out: the pages then say what is missing",
+  });
 }
 
 async function drawComparison(host: Host, dir: string, options: DrawOptions): Promise<Drawn> {
@@ -67,7 +96,7 @@ async function drawComparison(host: Host, dir: string, options: DrawOptions): Pr
   const { writeComparisonPages } = await import("../lib/report/comparison_pages.ts");
   const comparison = await readComparison(host.files, dir);
   const files = await writeComparisonPages(host.files, dir, comparison, options);
-  return { kind: "comparison", files, kept: [], problems: [] };
+  return { kind: "comparison", files, kept: [], problems: [], damage: [] };
 }
 
 /** The run with a tier map: a working-set run of the Python suite, or an older one, has none. */

@@ -26,7 +26,7 @@ import { comparisonMarkdown } from "../lib/report/markdown.ts";
 import { checkComparison } from "../lib/report/run_thresholds.ts";
 import { readRun } from "../lib/results/read.ts";
 import { isResultFile } from "../lib/results/run_files.ts";
-import { withKvBytes, withTierMap } from "./_draw.ts";
+import { refuseDamaged, withKvBytes, withTierMap } from "./_draw.ts";
 import { LABELLED, type LabelledFolder, labelledFolders, withReplicates } from "./_labels.ts";
 import { checkOptions, oneOf, type Readable } from "./_options.ts";
 import { limitProblems, requireLimits, THRESHOLD_OPTIONS, writeNamed } from "./_thresholds.ts";
@@ -71,6 +71,7 @@ const OPTIONS = v.object({
   force: v.optional(v.boolean(), false),
   singleFile: v.optional(v.boolean(), false),
   verbose: v.optional(v.boolean(), false),
+  strict: v.optional(v.boolean(), false),
   json: v.optional(v.boolean(), false),
 });
 type Options = v.InferOutput<typeof OPTIONS>;
@@ -92,6 +93,7 @@ export function command(host: Host): Command {
     .option("--markdown <file>", "the result for a comment on a pull request")
     .option("--junit <file>", "what became of the limits, as JUnit XML")
     .option("--single-file", "one index.html with all graphs inside; the data files stay beside it")
+    .option("--strict", "refuse folders of the Python suite with missing or damaged rows")
     .option("--verbose", "say what is read")
     .option("--json", "one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
@@ -179,12 +181,16 @@ async function readRuns(
       for (const problem of run.problems) {
         host.stderr.write(`kvmark: not read: ${dir}: ${problem}\n`);
       }
+      for (const one of run.damage ?? []) {
+        host.stderr.write(`kvmark: incomplete: ${dir}: ${one}\n`);
+      }
       runs.push({ label, run });
     } catch (error) {
       if (!(error instanceof KvmarkError)) throw error;
       problems.push(error.message);
     }
   }
+  if (options.strict) await refuseDamaged(runs.map(({ run }) => run));
   if (problems.length > 0) {
     throw new KvmarkError("io", "Not every folder can be read", {
       problems,

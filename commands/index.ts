@@ -28,12 +28,14 @@ export function command(host: Host): Command {
     .argument("[dir]", "results folder", "./output")
     .argument("[version]", "a version of your report, printed at its foot")
     .option("--single-file", "one index.html with all graphs inside, and nothing beside it")
+    .option("--strict", "refuse a folder of the Python suite with missing or damaged rows")
     .option("--json", "one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action((dir, version, options) =>
       drawFolder(host, dir, {
         keepPages: true,
         json: options.json ?? false,
+        strict: options.strict ?? false,
         singleFile: options.singleFile ?? false,
         ...(version === undefined ? {} : { version }),
       })

@@ -35,6 +35,7 @@ const OPTIONS = v.object({
   )),
   singleFile: v.optional(v.boolean(), false),
   json: v.optional(v.boolean(), false),
+  strict: v.optional(v.boolean(), false),
 });
 
 /** The command, ready to parse its arguments. */
@@ -47,14 +48,16 @@ export function command(host: Host): Command {
     .argument("[dir]", "results folder", "./output")
     .option("--tool <name>", "cache_rate, working_set or single_prompt; detected if absent")
     .option("--single-file", "one index.html with all graphs inside, and nothing beside it")
+    .option("--strict", "refuse a folder of the Python suite with missing or damaged rows")
     .option("--json", "one JSON object on stdout")
     .addHelpText("after", EXAMPLES)
     .action((dir, raw) => {
-      const { tool, singleFile, json } = checkOptions(OPTIONS, raw);
+      const { tool, singleFile, json, strict } = checkOptions(OPTIONS, raw);
       const kind = tool === undefined ? undefined : KINDS[tool];
       return drawFolder(host, dir, {
         singleFile,
         json,
+        strict,
         ...(kind === undefined ? {} : { kind }),
       });
     }) as unknown as Command;

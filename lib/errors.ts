@@ -28,6 +28,10 @@ export const EXIT_CODES = {
       "cache could not be proved and --cold require was.",
   },
   io: { code: 7, meaning: "A file or folder cannot be read or written, or is locked." },
+  damaged: {
+    code: 8,
+    meaning: "Rows of a results folder are missing or damaged, and --strict was given.",
+  },
   threshold: {
     code: 10,
     meaning: "A --fail-if limit was crossed, its interval included, or no point has its figure.",

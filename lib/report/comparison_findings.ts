@@ -112,7 +112,7 @@ export function comparisonWarnings(comparison: Comparison): string[] {
     ...differing,
     ...replicationNote(comparison),
     ...comparison.runs.flatMap((run) =>
-      run.problems.map((problem) => `${shortLabel(run.label)}: not read: ${problem}`)
+      run.problems.map((problem) => `${shortLabel(run.label)}: ${problem}`)
     ),
   ];
 }

@@ -256,7 +256,10 @@ function comparedRun(label: string, sources: readonly RunSource[]): ComparedRun 
         .map(([name, value]) => [name, formatParameter(value)]),
     ),
     points: mergedPoints(sources),
-    problems: runs.flatMap((run) => run.problems),
+    problems: runs.flatMap((run) => [
+      ...(run.damage ?? []).map((one) => `incomplete: ${one}`),
+      ...run.problems.map((one) => `not read: ${one}`),
+    ]),
   };
 }
 

@@ -10,6 +10,7 @@ import type { RunData, SummaryRow } from "../results/schema.ts";
 import { formatCount, formatPercent } from "../units.ts";
 import { type Gain, gainsOf } from "./gains.ts";
 import { cellText, numberParameter, type RunRows } from "./points.ts";
+import { damagePrefix } from "./damage.ts";
 import { headlineOf, type Verdict } from "./headline.ts";
 import { nextSteps } from "./next_steps.ts";
 import type { Remark } from "./remarks.ts";
@@ -48,7 +49,8 @@ export function findingsOf(run: RunData, rows: RunRows): Findings {
       unchecked: "hit rates cannot be checked",
       none: "no finished cell",
     }[verdict],
-    headline: headlineOf(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
+    headline: damagePrefix(run) +
+      headlineOf(run, { verdict, confirmed: confirmedText(verdicts) }, gains),
     evidence: evidence(run, verdicts),
     gains,
     limits: [...limitsOf(run.summary), ...lowerBoundsOf(run), ...ceilingOf(run)],

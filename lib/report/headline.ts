@@ -4,6 +4,7 @@
  * @module
  */
 
+import { damageOfRun } from "./damage.ts";
 import type { RunData } from "../results/schema.ts";
 import type { MapSeries, MapTier } from "../results/tier_map_file.ts";
 import { formatBytes, formatCount, formatMs, formatPercent, formatShort } from "../units.ts";
@@ -34,7 +35,11 @@ export function headlineOf(
   if (run.sustained.length > 0 && run.summary.length === 0) {
     return "Periods of the Python suite, without a summary and without proof of the hit rates";
   }
-  if (verdict === "none") return "No cell finished: there is nothing to report yet";
+  if (verdict === "none") {
+    return damageOfRun(run).length > 0
+      ? "No figure can be made of the rows that are left"
+      : "No cell finished: there is nothing to report yet";
+  }
   const tiers = run.kind === "working-set" ? tierHeadline(run) : undefined;
   if (tiers !== undefined) return tiers;
   const ordered = gains.filter((gain) => gain.ratio !== undefined)

@@ -56,6 +56,8 @@ export interface WrittenReport {
   readonly files: string[];
   /** Pages of the Python suite in the folder: none of them is lost. */
   readonly kept: readonly KeptPage[];
+  /** What the dashboard says first. */
+  readonly headline: string;
 }
 
 /** As {@linkcode writeReport}, and says what became of the pages that the Python suite drew. */
@@ -71,7 +73,11 @@ export async function writeReportBeside(
     : [];
   const links = await pageLinks(files, run.dir, report.pages, options);
   const index = await report.index(links, kept);
-  return { files: await writeSite(files, run.dir, index, report.pages, options), kept };
+  return {
+    files: await writeSite(files, run.dir, index, report.pages, options),
+    kept,
+    headline: report.headline,
+  };
 }
 
 /** The pages of a report by name, `index.html` first. */
@@ -85,6 +91,7 @@ export async function reportPages(
 }
 
 interface DrawnReport {
+  readonly headline: string;
   readonly pages: readonly GraphPage[];
   readonly index: (links: readonly PageLink[], kept: readonly KeptPage[]) => Promise<string>;
 }
@@ -98,6 +105,7 @@ async function draw(run: RunData, options: ReportOptions): Promise<DrawnReport> 
   const definitions = options.definitions ??
     (run.writtenBy === "python" ? PYTHON_DEFINITIONS : DEFINITIONS);
   return {
+    headline: findings.headline,
     pages,
     index: (links, kept) => {
       const body = dashboardHtml({ run, rows, graphs, findings, pages: links, kept, definitions });

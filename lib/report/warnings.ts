@@ -20,6 +20,7 @@ export function warningsOf(run: RunData): string[] {
     ...countWarnings(run),
     ...unknowns(run),
     ...(run.config.warnings ?? []),
+    ...(run.damage ?? []).map((one) => `Incomplete: ${one}.`),
     ...run.problems.map((problem) => `Not read: ${problem}`),
   ];
 }

@@ -24,6 +24,8 @@ import {
   SUSTAINED_COLUMNS,
   type SustainedRow,
 } from "./schema.ts";
+import { damageOf, withoutDuplicates } from "./suite_checks.ts";
+import { parametersOfCommand } from "./suite_script.ts";
 import { setOfPeriod, summaryOfPeriods } from "./sustained.ts";
 
 const STAMP = "(\\d{8}_\\d{6})";
@@ -43,16 +45,22 @@ export async function readPythonRun(folder: Folder): Promise<RunData> {
   const progress = await folder.json("progress.json");
   const metadata = await folder.json("metadata.json");
   const testMetadata = await folder.json("test_metadata.json");
-  const parameters = isObject(progress?.parameters) ? progress.parameters : undefined;
+  const { command } = await commandOf(folder);
+  const stored = isObject(progress?.parameters) ? progress.parameters : undefined;
+  const parameters = stored ?? parametersOfCommand(command ?? "");
   const notes = [
     "The Python suite wrote these rows: input tokens are nominal, failed requests left no row.",
   ];
+  if (stored === undefined && parameters !== undefined) {
+    notes.push("Options are taken from the run script: progress.json does not have them.");
+  }
   const kind = kindOf(folder, parameters, metadata);
   const singlePrompt = await readSinglePrompt(folder, notes);
-  const sustained = await newestOfEachCell(folder, SUSTAINED, SUSTAINED_COLUMNS);
-  const details = await newestOfEachCell(folder, DETAILS, DETAIL_COLUMNS);
-  const phases = await newestOfEachCell(folder, PHASES, PHASE_COLUMNS);
-  const found = await newestSummary(folder, notes);
+  const { details, phases, sustained, summary: found, damage } = await readTables(
+    folder,
+    notes,
+    singlePrompt.length === 0,
+  );
   const written = found.map((row) => cleanSummary(row, parameters?.output_tokens));
   const periods = sustained.map((row) => cleanPeriod(row));
   const derived = written.length === 0 && periods.length > 0;
@@ -74,7 +82,7 @@ export async function readPythonRun(folder: Folder): Promise<RunData> {
       ...(model === undefined ? {} : { model }),
       ...endpointsOf(parameters, metadata, testMetadata),
       ...startOf(testMetadata),
-      ...(await commandOf(folder)),
+      ...(command === undefined ? {} : { command }),
       parameters: parameters ?? withoutResults(metadata),
       notes,
     },
@@ -85,7 +93,28 @@ export async function readPythonRun(folder: Folder): Promise<RunData> {
     sustained: periods,
     files: folder.entries,
     problems: folder.problems,
+    ...(damage.length === 0 ? {} : { damage }),
   };
+}
+
+/** The tables of a run, each row once, and what is wrong with them. */
+async function readTables(folder: Folder, notes: string[], check: boolean) {
+  const twice: string[] = [];
+  const once = <R extends object>(rows: readonly R[], what: string) => {
+    const found = withoutDuplicates(rows);
+    if (found.twice > 0) twice.push(`${found.twice} ${what} are there twice; each is counted once`);
+    return found.rows;
+  };
+  const tables = {
+    sustained: once(
+      await newestOfEachCell(folder, SUSTAINED, SUSTAINED_COLUMNS),
+      "rows of sustained periods",
+    ),
+    details: once(await newestOfEachCell(folder, DETAILS, DETAIL_COLUMNS), "request rows"),
+    phases: once(await newestOfEachCell(folder, PHASES, PHASE_COLUMNS), "rows of phases"),
+    summary: once(await newestSummary(folder, notes), "rows of the summary"),
+  };
+  return { ...tables, damage: [...(check ? damageOf(tables) : []), ...twice] };
 }
 
 function kindOf(

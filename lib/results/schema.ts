@@ -334,6 +334,8 @@ export interface RunData {
   readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
   /** What could not be read, file by file, one line each. */
   readonly problems: readonly string[];
+  /** Rows of the Python suite that are missing, or that contradict others; a sentence each. */
+  readonly damage?: readonly string[];
   /** `tier_map.json`, where there is one that was made from these rows. */
   readonly tierMap?: TierMap;
 }
