@@ -67,7 +67,7 @@ export interface TierTtft {
   readonly sizes: number;
 }
 
-/** How fast a tier is read, latency included. */
+/** How fast a tier is read; `basis` says whether its latency is in it. */
 export interface TierBandwidth {
   readonly tokensPerSec: number;
   readonly low: number;

@@ -175,7 +175,7 @@ function bandwidthOf(
       ...(ttft.low > base.high ? { high: perSec(ttft.low - base.high) } : {}),
       ...withGb(value),
       basis: `${formatCount(tokens)} tokens in the ${formatMs(ttft.ms - base.ms)} that a request ` +
-        "takes longer than from HBM",
+        "takes longer than from HBM; with one length of prefix the latency of the tier is in it",
     };
   }
   return {

@@ -33,6 +33,7 @@ import { shapeOf } from "./shape.ts";
 import { throughputFall, withThroughput } from "./two_witnesses.ts";
 import { tierFactsOf } from "./tier_facts.ts";
 import { readTokens, tiersOf } from "./tier_figures.ts";
+import { withoutLatency } from "./read_speed.ts";
 import { HELD_SHARE } from "./steps.ts";
 
 export type { TierHits } from "./naming.ts";
@@ -76,7 +77,7 @@ export function buildTierMap(run: RunData, options: TierMapOptions = {}): TierMa
       }, bytes),
     };
   });
-  const series = built.map((one) => one.map).sort(mostTelling);
+  const series = withoutLatency(built.map((one) => one.map)).sort(mostTelling);
   const [first] = series;
   return {
     version: 1,
