@@ -116,6 +116,8 @@ export function runProblems(options: Readable<RunOptions>): string[] {
 
 /** Options that do not change results: a run with other values can be resumed. */
 const NOT_IDENTITY = new Set([
+  // Of the cells: each of them is what it is.
+  "order",
   ...["output_dir", "force_restart", "skip_graphs", "verbose", "brief", "json", "color", "dry_run"],
   ...["workers", "require_verified", "api_key_env", "api_key_file", "header", "timeout", "ca"],
   "server_wait",

@@ -40,6 +40,7 @@ const OPTIONS = v.object({
   workingSetSize: tokens(1),
   fixedConcurrencyLevels: v.optional(v.array(whole(1)), []),
   reinitStrategy: oneOf("once", "per_cache_rate", "per_test"),
+  order: oneOf("mixed", "ascending"),
 });
 type Options = v.InferOutput<typeof OPTIONS>;
 
@@ -57,6 +58,7 @@ export function command(host: Host): Command {
     .requiredOption("--context-sizes <tokens...>", "tokens in a prompt, the whole of it")
     .requiredOption("--working-set-size <tokens>", "tokens in the pool of warm prompts (60k, 2M)")
     .option("--reinit-strategy <name>", "warm up once, per_cache_rate or per_test", "once")
+    .option("--order <name>", "of the hit rates: mixed, against drift, or ascending", "mixed")
     .option("--fixed-concurrency-levels <n...>", "levels of --mode fixed")
     .addHelpText("after", EXAMPLES);
   addLoadOptions(one, { hitRates: ALL_RATES, outputDir: "./output" });
@@ -102,6 +104,7 @@ async function configFrom(host: Host, options: Options): Promise<CacheRateConfig
     workingSetTokens: options.workingSetSize,
     hitRates: ascending(options.cacheHitRates),
     reinitStrategy: options.reinitStrategy,
+    order: options.order,
   };
 }
 

@@ -55,6 +55,14 @@ const NUMBER_OPTIONS = {
   eosAfter: ["eosAfterTokens", number],
   constantTtftMs: ["constantTtftMs", number],
   speedup: ["speedup", number],
+  warmingPercent: ["warmingPercent", number],
+  warmingSeconds: ["warmingSeconds", number],
+  slowingPercent: ["slowingPercent", number],
+  slowingSeconds: ["slowingSeconds", number],
+  swingPercent: ["swingPercent", number],
+  swingSeconds: ["swingSeconds", number],
+  wanderPercent: ["wanderPercent", number],
+  wanderSeed: ["wanderSeed", number],
   maxBody: ["maxBodyBytes", parseBytes],
   maxConnections: ["maxConnections", number],
 } as const satisfies Readonly<
@@ -76,7 +84,7 @@ interface Flags extends Partial<Record<keyof typeof NUMBER_OPTIONS, string | und
 
 /** The command. */
 export function command(host: Host): Command {
-  const simulate = modelOptions(serverOptions(new Command("simulate")))
+  const simulate = speedOptions(modelOptions(serverOptions(new Command("simulate"))))
     .summary("an OpenAI-compatible server with a tiered KV cache whose truth is known")
     .description(
       "Runs an OpenAI-compatible server with a tiered KV cache, a latency model and faults. " +
@@ -124,6 +132,18 @@ function modelOptions(simulate: Command): Command {
     .option("--eos-after <tokens>", "output ends here by itself; 0 = never (default: 256)")
     .option("--constant-ttft-ms <ms>", "TTFT of the fault constant-latency (default: 200)")
     .option("--speedup <factor>", "run everything this many times as fast") as unknown as Command;
+}
+
+function speedOptions(simulate: Command): Command {
+  return simulate
+    .option("--warming-percent <percent>", "slower by this at the first request")
+    .option("--warming-seconds <s>", "at full speed so long after it (default: 60)")
+    .option("--slowing-percent <percent>", "slower by this in the end, as if it got hot")
+    .option("--slowing-seconds <s>", "so long after the first request (default: 60)")
+    .option("--swing-percent <percent>", "faster and slower by this, in turn")
+    .option("--swing-seconds <s>", "length of one turn (default: 60)")
+    .option("--wander-percent <percent>", "each start is faster or slower by up to this")
+    .option("--wander-seed <n>", "makes a start like another one") as unknown as Command;
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

@@ -49,6 +49,8 @@ export function cacheRateCells(
         hitRatePercent,
         ...(reinitStrategy === "per_test" ? {} : { warmKey: warmKeys[reinitStrategy] }),
         peakKey: `${contextSizeTokens}`,
+        anyOrder: true,
+        checkWarmSet: true,
       };
     })
   );

@@ -363,7 +363,8 @@ function prefillIsEnough(record: RequestRecord): RequestRecord {
   return rest;
 }
 
-function labelsOf(
+/** Labels of a request of a cell. */
+export function labelsOf(
   plan: CellLabels & { readonly cellId: string },
   periodId: string,
   concurrency: number,

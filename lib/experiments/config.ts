@@ -9,11 +9,14 @@ import type { Judgement } from "../load/runner.ts";
 import type { AccessOrder } from "../prompt/working_set.ts";
 import type { SummaryRow } from "../results/schema.ts";
 import type { ErrorHandling } from "./error_handling.ts";
+import type { CellOrder } from "./order.ts";
 import type { ProofConfig } from "./proof.ts";
 import type { ShardConfig } from "./shard.ts";
 
 /** How a cell is driven, whatever the experiment. */
 export interface LoadConfig extends Judgement {
+  /** @default {ascending} */
+  readonly order?: CellOrder;
   readonly mode: "ramp" | "fixed";
   readonly fixedConcurrencyLevels: readonly number[];
   readonly startConcurrency: number;

@@ -12,6 +12,7 @@ import { effectiveWorkingSet, planPrompt, promptCount } from "../prompt/working_
 import type { Host } from "../host.ts";
 import type { CellSummary } from "../metrics/summary.ts";
 import { breachText } from "../token_counts.ts";
+import { latestByCell } from "../results/cells.ts";
 import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
 import { requireRecompute } from "./alternation.ts";
 import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
@@ -19,12 +20,14 @@ import type { LoadConfig, OutputConfig, RunEnd, RunResult, Signals } from "./con
 import { cellProblem, failureWarning } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { CellPosition, RunListener } from "./listener.ts";
+import { orderCells, type SearchedCell, startingPeak } from "./order.ts";
 import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
 import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
 import { keepsOneSequenceASlot } from "../server/facts.ts";
 import type { Session, TargetConfig } from "./session.ts";
 import { type CellVerdict, judgeCell } from "./verdict.ts";
+import { keepWarm, type WarmSet } from "./warm_set.ts";
 
 /** One point of a sweep. */
 export interface SweepCell {
@@ -47,6 +50,10 @@ export interface SweepCell {
   readonly peakKey: string;
   /** Requests that each period sends at least. */
   readonly minRequests?: number;
+  /** It may be measured before or after any other cell of its context. */
+  readonly anyOrder?: true;
+  /** Look before the cell whether the working set is still there, if unique text came between. */
+  readonly checkWarmSet?: boolean;
 }
 
 /** Settings of a sweep. */
@@ -60,7 +67,7 @@ export async function runSweepExperiment(
   host: Host,
   experiment: ExperimentKind,
   config: SweepConfig,
-  cells: readonly SweepCell[],
+  planned: readonly SweepCell[],
   listener: RunListener,
   signals: Signals,
 ): Promise<RunResult> {
@@ -69,17 +76,30 @@ export async function runSweepExperiment(
       hint: "drop them before the shards start; --cold salt is right for a shard",
     });
   }
+  const { order, shard, seed = shard?.runId } = config;
+  // All shards compute one order. A run in one piece keeps its seed in its folder.
+  const cells = seed === undefined ? planned : orderCells(planned, order, seed);
   const pace = await planPace(host, config, cells, config.output.forceRestart);
   if (pace !== undefined) await keepRound(host.files, pace.config, pace.round, false);
   const judgement = config;
   const frame = { ...config, judgement, ...(pace && { again: pace.round.redo }) };
-  return await runExperiment(host, experiment, frame, listener, signals, async (context) => {
-    if (pace !== undefined) {
-      await keepRound(host.files, pace.config, pace.round, true);
-      describePace(pace, context.listener);
-    }
-    return await runSweep(context, config, cells, pace);
-  });
+  const result = await runExperiment(
+    host,
+    experiment,
+    frame,
+    listener,
+    signals,
+    async (context) => {
+      if (pace !== undefined) {
+        await keepRound(host.files, pace.config, pace.round, true);
+        describePace(pace, context.listener);
+      }
+      const { runSeed } = context.runDir;
+      const inOrder = seed === undefined ? orderCells(planned, order, runSeed) : cells;
+      return await runSweep(context, config, inOrder, pace);
+    },
+  );
+  return experiment === "cache-rate" ? { ...result, rows: latestByCell(result.rows) } : result;
 }
 
 /** Runs the cells that are not finished yet. */
@@ -89,10 +109,10 @@ export async function runSweep(
   cells: readonly SweepCell[],
   pace?: Pace,
 ): Promise<RunEnd> {
-  const { runDir, listener, session, watch, errors, host: { clock }, drain } = context;
+  const { runDir, listener, session, watch, errors, host: { clock } } = context;
   requirePossible(session, config, cells);
-  let warmed: { readonly key: string; readonly failed: number; readonly at: number } | undefined;
-  const peaks = new Map<string, number>();
+  let warmed: WarmSet | undefined;
+  const searched: SearchedCell[] = [];
   const missed: string[] = [];
   for (const [index, cell] of cells.entries()) {
     if (runDir.isFinished(cell.cellId)) continue;
@@ -102,7 +122,7 @@ export async function runSweep(
       listener.warning(`${cell.cellId} is not measured here: its time has passed`);
       continue;
     }
-    const whole = planCell(config, session, cell, peaks.get(cell.peakKey));
+    const whole = planCell(config, session, cell, startingPeak(searched, cell));
     const plan = pace && times ? { ...whole, part: partOf(pace, times, whole.promptCount) } : whole;
     const { cellId, title } = cell;
     const position: CellPosition = {
@@ -111,21 +131,23 @@ export async function runSweep(
     };
     listener.cellStarted?.(position);
     await watch.ready();
-    const isWarm = cell.warmKey === warmed?.key && warmed?.at === watch.restarts &&
-      !isCutShort(session, pace);
-    if (cell.warmKey !== undefined && !isWarm) {
-      await waitUntil(clock, times?.warmUpAtWallMs, drain);
-      const { failed, interrupted } = await warmUp(context, plan);
-      if (interrupted) return { interrupted: true };
-      warmed = { key: cell.warmKey, failed, at: watch.restarts };
-    }
+    const warmth = await keepWarm(context, cell, plan, {
+      set: warmed,
+      cutShort: isCutShort(session, pace),
+      atWallMs: times?.warmUpAtWallMs,
+    });
+    if (warmth === "interrupted") return { interrupted: true };
+    warmed = warmth;
     const result = await runCell(context, plan);
     const failedWarmUps = result.failedWarmUps + (warmed?.failed ?? 0);
     if (result.interrupted) {
       await keepCutCell(context, config, cell, plan, { ...result, failedWarmUps });
       return { interrupted: true };
     }
-    keepPeak(peaks, cell, result);
+    const { peakKey, hitRatePercent } = cell;
+    const { withinLimits, concurrency } = result.peak;
+    searched.push({ peakKey, hitRatePercent, ...(withinLimits && { concurrency }) });
+    if (warmed !== undefined && hitRatePercent < 100) warmed = { ...warmed, uniqueTextSince: true };
     const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
     const problem = (pace === undefined ? result.unusable : undefined) ??
       cellProblem(result.summary, errors);
@@ -141,13 +163,6 @@ export async function runSweep(
     }
   }
   return { interrupted: false, ...(missed.length === 0 ? {} : { missed }) };
-}
-
-/** Where the next cell of the same key may start. */
-function keepPeak(peaks: Map<string, number>, cell: SweepCell, { peak }: CellResult): void {
-  if (peak.withinLimits && peak.concurrency !== undefined) {
-    peaks.set(cell.peakKey, peak.concurrency);
-  } else peaks.delete(cell.peakKey);
 }
 
 /** What is known of a cell that was cut is shown, as far as it goes; a resume measures it anew. */

@@ -14,6 +14,8 @@ import type { Emission, EngineCounters, EngineRequest } from "./engine.ts";
 export interface ConstantLatency {
   readonly ttftMs: number;
   readonly itlMs: number;
+  /** See `EngineSettings`. */
+  readonly speedAt?: (nowMs: number) => number;
 }
 
 /** Same calls as `Engine`, so that the server drives both alike; counts on the same counters. */
@@ -82,6 +84,7 @@ export class ConstantLatencyEngine {
   }
 
   #dueAtMs(request: EngineRequest, index: number): number {
-    return request.arrivedAtMs + this.#latency.ttftMs + index * this.#latency.itlMs;
+    const { ttftMs, itlMs, speedAt } = this.#latency;
+    return request.arrivedAtMs + (ttftMs + index * itlMs) / (speedAt?.(request.arrivedAtMs) ?? 1);
   }
 }

@@ -26,6 +26,8 @@ export interface EngineSettings {
   readonly maxBatch: number;
   /** Tokens that are computed in one step. */
   readonly maxBatchedTokens: number;
+  /** Speed of the steps at an instant: 1 is what `latency` says. @default {always 1} */
+  readonly speedAt?: (nowMs: number) => number;
 }
 
 /** A request as the engine knows it. */
@@ -228,7 +230,8 @@ export class Engine {
       if (sequence.generated > 0 && tokens === 1) decodeSequences++;
       else prefillTokens += tokens;
     }
-    const durationMs = stepMs(this.#settings.latency, prefillTokens, decodeSequences);
+    const speed = this.#settings.speedAt?.(nowMs) ?? 1;
+    const durationMs = stepMs(this.#settings.latency, prefillTokens, decodeSequences) / speed;
     this.#step = { startAtMs: nowMs, endAtMs: nowMs + durationMs, items: batch };
   }
 

@@ -22,6 +22,7 @@ import {
   parseGeneration,
 } from "./generation.ts";
 import { latencyModel, type SimulatorSettings } from "./settings.ts";
+import { speedOf } from "./speed.ts";
 import { TieredCache } from "./tiered_cache.ts";
 import type { TruthEntry } from "./truth_log.ts";
 
@@ -69,6 +70,8 @@ export class Inference {
   readonly #active = new Map<number, Active>();
   readonly #ttftSeconds = new Histogram(TTFT_BUCKETS_S);
   readonly #finished = { length: 0, stop: 0, abort: 0 };
+  readonly #speedAt: (nowMs: number) => number;
+  #firstRequestAtMs: number | undefined;
   #requests = 0;
 
   /** `originMs` is added to instants of `nowMs` for the truth log. */
@@ -86,9 +89,12 @@ export class Inference {
     this.#cache = new TieredCache(settings);
     const { maxBatch, maxBatchedTokens, constantTtftMs, itlMs, speedup } = settings;
     const latency = latencyModel(settings);
-    this.#engine = new Engine({ latency, maxBatch, maxBatchedTokens }, this.#cache);
+    const speed = speedOf(settings);
+    const speedAt = (nowMs: number) => speed(nowMs - (this.#firstRequestAtMs ?? nowMs));
+    this.#speedAt = speedAt;
+    this.#engine = new Engine({ latency, maxBatch, maxBatchedTokens, speedAt }, this.#cache);
     this.#constant = new ConstantLatencyEngine(
-      { ttftMs: constantTtftMs / speedup, itlMs: itlMs / speedup },
+      { ttftMs: constantTtftMs / speedup, itlMs: itlMs / speedup, speedAt },
       this.#engine.counters,
     );
     const engines = [this.#engine, this.#constant];
@@ -122,6 +128,7 @@ export class Inference {
   /** Answers a request, now or in time. */
   async serve(arrival: Arrival, body: Promise<string>): Promise<void> {
     const number = this.#requests++;
+    this.#firstRequestAtMs ??= arrival.receivedAtMs;
     const faults = faultsOf(this.#faults, number);
     try {
       const text = await body;
@@ -288,6 +295,7 @@ export class Inference {
           [epoch(startAtMs), epoch(endAtMs), tokens] as const
         ),
         scheduledEpochMs: epoch(first.scheduledAtMs),
+        speed: this.#speedAt(first.scheduledAtMs),
         firstTokenDueEpochMs: epoch(first.atMs),
       }),
       chunks,

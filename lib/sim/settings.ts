@@ -8,9 +8,10 @@
 import { KvmarkError } from "../errors.ts";
 import { formatFault, parseFault } from "./faults.ts";
 import { accelerate, type LatencyModel } from "./latency.ts";
+import type { SpeedSettings } from "./speed.ts";
 
 /** Everything that the simulated server can be told. It is plain data, so that it can be sent to a thread. */
-export interface SimulatorSettings {
+export interface SimulatorSettings extends SpeedSettings {
   readonly profile: string;
   readonly host: string;
   /** 0 = any free port. */
@@ -78,6 +79,14 @@ const COMMON = {
   eosAfterTokens: 256,
   constantTtftMs: 200,
   speedup: 1,
+  warmingPercent: 0,
+  warmingSeconds: 60,
+  slowingPercent: 0,
+  slowingSeconds: 60,
+  swingPercent: 0,
+  swingSeconds: 60,
+  wanderPercent: 0,
+  wanderSeed: 0,
   faults: [],
   truthBlocks: false,
   maxBodyBytes: 64 * 2 ** 20,
@@ -107,6 +116,14 @@ const NUMBERS = {
   eosAfterTokens: ["--eos-after", true, 0, 1e9],
   constantTtftMs: ["--constant-ttft-ms", false, 0, 1e6],
   speedup: ["--speedup", false, 0.001, 1e6],
+  warmingPercent: ["--warming-percent", false, 0, 95],
+  warmingSeconds: ["--warming-seconds", false, 0.001, 1e6],
+  slowingPercent: ["--slowing-percent", false, 0, 95],
+  slowingSeconds: ["--slowing-seconds", false, 0.001, 1e6],
+  swingPercent: ["--swing-percent", false, 0, 95],
+  swingSeconds: ["--swing-seconds", false, 0.001, 1e6],
+  wanderPercent: ["--wander-percent", false, 0, 95],
+  wanderSeed: ["--wander-seed", true, 0, 2 ** 31],
   maxBodyBytes: ["--max-body", true, 1, 2 ** 31],
   maxConnections: ["--max-connections", true, 1, 1e6],
 } as const satisfies Partial<
@@ -129,7 +146,13 @@ export async function resolveSettings(options: SimulatorOptions): Promise<Simula
     });
   }
   const profile = (await PROFILES[name as keyof typeof PROFILES]()).default;
-  const settings: SimulatorSettings = { ...COMMON, ...profile.settings, ...given, profile: name };
+  const settings: SimulatorSettings = {
+    ...COMMON,
+    ...profile.settings,
+    ...startSeed(given),
+    ...given,
+    profile: name,
+  };
   const pool = poolTokens(settings);
   const maxModelTokens = given.maxModelTokens ??
     Math.min(settings.maxModelTokens, pool > 0 ? pool : Infinity);
@@ -139,6 +162,12 @@ export async function resolveSettings(options: SimulatorOptions): Promise<Simula
     throw new KvmarkError("usage", "The simulator cannot run with these settings", { problems });
   }
   return { ...resolved, faults: resolved.faults.map((text) => formatFault(parseFault(text))) };
+}
+
+/** A start that is to differ from others, and is not told how, draws it. */
+function startSeed({ wanderPercent = 0 }: SimulatorOptions): SimulatorOptions {
+  if (!(wanderPercent > 0)) return {};
+  return { wanderSeed: crypto.getRandomValues(new Uint32Array(1))[0]! % 2 ** 31 };
 }
 
 /** The HBM pool in whole blocks. */

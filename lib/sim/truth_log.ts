@@ -46,6 +46,8 @@ export interface TruthEntry {
   ])[];
   /** The engine took the request in (or began to read its prefix). */
   readonly scheduledEpochMs?: number;
+  /** Speed of the server at that instant; 1 is what its settings say. */
+  readonly speed?: number;
   readonly headersEpochMs?: number;
   /** When the model had the first token: what TTFT would be without the server's own delay. */
   readonly firstTokenDueEpochMs?: number;
