@@ -53,7 +53,7 @@ export function decideWarmUp(
 /** Prompts that are asked for: one that is gone in four is found in 9 of 10 checks. */
 const SAMPLE = 8;
 
-/** @returns Why the set is to be warmed again; `undefined` if it is still there. */
+/** Asks for a sample of the working set. @returns Why the set is to be warmed again; `undefined` if it is still there. */
 export async function whatIsMissing(
   context: CellContext,
   plan: CellPlan,
@@ -74,7 +74,7 @@ export async function whatIsMissing(
   return missingText(records, count, plan.shape.plan.achievableTokens);
 }
 
-/** @param neededTokens What a request of the cell is to find of a prompt. */
+/** Judges the answers to the sample. @param neededTokens What a request of the cell is to find of a prompt. */
 export function missingText(
   records: readonly Pick<RequestRecord, "usage">[],
   asked: number,
