@@ -15,13 +15,13 @@ import { breachText } from "../token_counts.ts";
 import { latestByCell } from "../results/cells.ts";
 import type { ExperimentKind, SummaryRow } from "../results/schema.ts";
 import { requireRecompute } from "./alternation.ts";
-import { type CellContext, type CellPlan, type CellResult, runCell, warmUp } from "./cell.ts";
+import { type CellContext, type CellPlan, type CellResult, runCell } from "./cell.ts";
 import type { LoadConfig, OutputConfig, RunEnd, RunResult, Signals } from "./config.ts";
 import { cellProblem, failureWarning } from "./error_handling.ts";
 import { runExperiment } from "./experiment.ts";
 import type { CellPosition, RunListener } from "./listener.ts";
 import { orderCells, type SearchedCell, startingPeak } from "./order.ts";
-import { describePace, isPartial, type Pace, partOf, planPace, waitUntil } from "./pace.ts";
+import { describePace, isPartial, type Pace, partOf, planPace } from "./pace.ts";
 import { keepRound } from "./round.ts";
 import { type PoolFigures, summaryRow } from "./rows.ts";
 import { keepsOneSequenceASlot } from "../server/facts.ts";
@@ -144,10 +144,8 @@ export async function runSweep(
       await keepCutCell(context, config, cell, plan, { ...result, failedWarmUps });
       return { interrupted: true };
     }
-    const { peakKey, hitRatePercent } = cell;
-    const { withinLimits, concurrency } = result.peak;
-    searched.push({ peakKey, hitRatePercent, ...(withinLimits && { concurrency }) });
-    if (warmed !== undefined && hitRatePercent < 100) warmed = { ...warmed, uniqueTextSince: true };
+    searched.push(searchOf(cell, result));
+    warmed &&= { ...warmed, uniqueTextSince: warmed.uniqueTextSince || cell.hitRatePercent < 100 };
     const row = cellRow(context, config, cell, plan, { ...result, failedWarmUps });
     const problem = (pace === undefined ? result.unusable : undefined) ??
       cellProblem(result.summary, errors);
@@ -163,6 +161,12 @@ export async function runSweep(
     }
   }
   return { interrupted: false, ...(missed.length === 0 ? {} : { missed }) };
+}
+
+/** What the search of a cell tells the cells after it. */
+function searchOf({ peakKey, hitRatePercent }: SweepCell, { peak }: CellResult): SearchedCell {
+  const { withinLimits, concurrency } = peak;
+  return { peakKey, hitRatePercent, ...(withinLimits && { concurrency }) };
 }
 
 /** What is known of a cell that was cut is shown, as far as it goes; a resume measures it anew. */
