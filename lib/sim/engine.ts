@@ -216,9 +216,8 @@ export class Engine {
       this.#running.push(sequence);
     }
     const batch: StepItem[] = [];
-    let budget = this.#settings.maxBatchedTokens;
     const preemptionsBefore = this.counters.preemptions;
-    budget = this.#scheduleRunning(batch, budget);
+    const budget = this.#scheduleRunning(batch, this.#settings.maxBatchedTokens);
     // What was just preempted would take back the blocks that others were short of.
     if (this.counters.preemptions === preemptionsBefore) {
       this.#admitWaiting(batch, budget, nowMs);
@@ -230,8 +229,8 @@ export class Engine {
       if (sequence.generated > 0 && tokens === 1) decodeSequences++;
       else prefillTokens += tokens;
     }
-    const speed = this.#settings.speedAt?.(nowMs) ?? 1;
-    const durationMs = stepMs(this.#settings.latency, prefillTokens, decodeSequences) / speed;
+    const { latency, speedAt } = this.#settings;
+    const durationMs = stepMs(latency, prefillTokens, decodeSequences) / (speedAt?.(nowMs) ?? 1);
     this.#step = { startAtMs: nowMs, endAtMs: nowMs + durationMs, items: batch };
   }
 
