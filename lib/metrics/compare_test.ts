@@ -86,7 +86,7 @@ Deno.test("compareFigures() of one run a side is never narrower than what runs a
     const { low = NaN, high = NaN, estimate = NaN } = ratio ?? {};
     assert.equal(basis, "assumed");
     assert.ok(low <= estimate && estimate <= high);
-    assert.ok(Math.log(high / estimate) >= 1.95 * Math.SQRT2 * 0.05);
+    assert.ok(Math.log(high / estimate) >= 1.95 * Math.SQRT2 * 0.1);
   }));
 });
 

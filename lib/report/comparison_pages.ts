@@ -171,8 +171,8 @@ const OWN_DEFINITIONS: readonly Definition[] = [
     definition: "Of a ratio: each run is one value, and Student's t over the runs of both sides" +
       " gives the interval, on a log scale (pooled variance; Welch's where one side has more" +
       " runs). With one run a side what changes from run to run cannot be seen: the interval is" +
-      " made of the repeats at the peak and of an assumed standard deviation between runs, 5 % for" +
-      " throughput and 10 % for latencies; without repeats there is none. Of a value: over its" +
+      " made of the repeats at the peak and of an assumed standard deviation between runs, 10 % for" +
+      " throughput and 20 % for latencies; without repeats there is none. Of a value: over its" +
       " runs, or over the repeats of its only one.",
   },
   {

@@ -81,7 +81,7 @@ Deno.test("compareRuns() marks nothing for one run a side that differs as days d
       .map((cell) => cell.verdict);
     assert.deepEqual([...new Set(verdicts)], ["within noise"]);
     const [note] = comparisonWarnings(comparison).filter((text) => text.includes("--replicates"));
-    assert.match(note ?? "", /One run of each configuration.*5 %.*10 %.*--labels A A A B B B/);
+    assert.match(note ?? "", /One run of each configuration.*10 %.*20 %.*--labels A A A B B B/);
   }
 });
 
