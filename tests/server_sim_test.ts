@@ -72,6 +72,8 @@ Deno.test("probeServer() finds all that the simulator can do", async () => {
       cacheCounters: "yes",
       reset: "yes",
       resetExternal: "yes",
+      // Needs a socket of its own, which this way of asking has not.
+      keepAlive: "unknown",
     });
     const { maxContextTokens, blockTokens, hbmTokens, api } = facts;
     assert.deepEqual([maxContextTokens, blockTokens, hbmTokens, api], [
