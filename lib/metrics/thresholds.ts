@@ -70,6 +70,8 @@ export interface ThresholdPoint {
   readonly values: Readonly<Record<string, Estimate | undefined>>;
   /** By column name: as a multiple of the baseline. */
   readonly ratios?: Readonly<Record<string, Estimate | undefined>>;
+  /** Why nothing may be concluded from its ratios: a multiple cannot be checked here. */
+  readonly noRatio?: string;
 }
 
 /**
@@ -84,6 +86,8 @@ export interface ThresholdOutcome {
   readonly where: string;
   readonly figure?: Estimate;
   readonly state: ThresholdState;
+  /** Why it is `unknown` at this point, where others have the figure. */
+  readonly reason?: string;
 }
 
 /**
@@ -98,6 +102,9 @@ export function checkThresholds(
     const outcomes = points.flatMap((point): ThresholdOutcome[] => {
       const { hitRatePercent: rate } = threshold;
       if (rate !== undefined && rate !== point.hitRatePercent) return [];
+      if (threshold.isRatio && point.noRatio !== undefined) {
+        return [{ threshold, where: point.where, state: "unknown", reason: point.noRatio }];
+      }
       const figures = threshold.isRatio ? point.ratios : point.values;
       const figure = figures?.[threshold.metric];
       if (figure === undefined || !Number.isFinite(figure.estimate)) return [];
@@ -120,7 +127,9 @@ function stateOf(threshold: Threshold, figure: Estimate): ThresholdState {
 }
 
 /** `p95_ttft > 1.10x at 8,000 tokens, 50 %: 1.31x (95 %: 1.22x to 1.41x)`. */
-export function outcomeText({ threshold, where, figure, state }: ThresholdOutcome): string {
+export function outcomeText(outcome: ThresholdOutcome): string {
+  const { threshold, where, figure, state, reason } = outcome;
+  if (reason !== undefined) return `${threshold.text} at ${where}: ${reason}`;
   if (figure === undefined) return `${threshold.text}: no point has this figure`;
   const unit = threshold.isRatio ? "x" : unitOf(threshold.metric);
   const text = (value: number) => `${Number(value.toPrecision(4))}${unit}`;

@@ -23,7 +23,7 @@ import {
   sharedLevel,
   sourceOf,
 } from "./comparison_samples.ts";
-import { type CellKey, cellName } from "./points.ts";
+import { type CellKey, cellName, isOutputAsAsked, type Point } from "./points.ts";
 
 /** One figure at one point, against the same figure of the baseline. */
 export interface CellComparison extends CellKey {
@@ -125,13 +125,35 @@ function compareWith(
   const shared = new Set(base.compared.points.map(cellName));
   const pending = other.compared.points.filter((point) => shared.has(cellName(point)))
     .flatMap((point) => pendingOf(base, other, point, run, latencyAt));
+  const sides = [base.compared, other.compared];
+  const [odd, sound] = [true, false].map((is) =>
+    pending.filter(({ cell }) => isOddPoint(sides, cell) === is)
+  );
   const verdicts = new Map<Pending, ComparisonVerdict>();
-  for (const family of Map.groupBy(pending, (one) => one.metric.name).values()) {
+  for (const family of Map.groupBy(sound!, (one) => one.metric.name).values()) {
     const better = family[0]?.metric.better ?? "higher";
     const found = familyVerdicts(family.map((one) => one.figures), better);
     family.forEach((one, at) => verdicts.set(one, found[at] ?? "unknown"));
   }
-  return pending.map((one) => ({ ...one.cell, verdict: verdicts.get(one) ?? "unknown" }));
+  const withoutRatios = new Set(odd);
+  return pending.map((one) => ({
+    ...(withoutRatios.has(one) ? withoutRatio(one.cell) : one.cell),
+    verdict: verdicts.get(one) ?? "unknown",
+  }));
+}
+
+/** True where one of the runs got other outputs than it asked for: less work, or more of it. */
+export function isOddPoint(runs: readonly ComparedRun[], key: CellKey): boolean {
+  const name = cellName(key);
+  return runs.some(({ points }) =>
+    points.some((point: Point) => cellName(point) === name && !isOutputAsAsked(point.row))
+  );
+}
+
+/** The figures stand side by side; nothing is concluded from them. */
+function withoutRatio(cell: Pending["cell"]): Pending["cell"] {
+  const { ratio: _ratio, pValue: _pValue, ...left } = cell;
+  return { ...left, basis: "none" };
 }
 
 function pendingOf(

@@ -7,7 +7,7 @@
 import type { ComparisonVerdict } from "../metrics/compare.ts";
 import { COMPARED_METRICS } from "../metrics/compared_metrics.ts";
 import { formatCount, formatPercent } from "../units.ts";
-import type { Comparison } from "./comparison.ts";
+import { type Comparison, isOddPoint } from "./comparison.ts";
 import { metricTitle } from "./comparison_figures.ts";
 import { labelOf, pairSentence, shortLabel } from "./comparison_sentence.ts";
 import { isOutgrown } from "./findings.ts";
@@ -109,12 +109,26 @@ export function comparisonWarnings(comparison: Comparison): string[] {
   return [
     ...comparison.forced.map((reason) => `Compared by force. ${reason}.`),
     ...limited,
+    ...oddPoints(comparison),
     ...differing,
     ...replicationNote(comparison),
     ...comparison.runs.flatMap((run) =>
       run.problems.map((problem) => `${shortLabel(run.label)}: ${problem}`)
     ),
   ];
+}
+
+/** The points without a ratio, by name: what was compared there was not the same work. */
+function oddPoints({ runs }: Comparison): string[] {
+  return runs.flatMap((run) => {
+    const odd = run.points.filter((point) => isOddPoint([run], point));
+    return odd.length === 0 ? [] : [
+      `${
+        shortLabel(run.label)
+      }: more than 1 % of the answers are not as long as was asked for at ` +
+      `${odd.map(pointText).join("; ")}: no ratio is made there.`,
+    ];
+  });
 }
 
 /** What the intervals rest on, where they do not rest on replicates. */

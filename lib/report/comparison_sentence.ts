@@ -34,8 +34,10 @@ export function pairSentence(comparison: Comparison, run: number): PairSentence 
     cell.run === run && cell.metric === metric && (cell.ratio?.estimate ?? 0) > 0
   );
   if (cells.length === 0) {
+    const isOdd = comparison.cells.some((cell) => cell.run === run && cell.metric === metric);
+    const why = isOdd ? "no point that makes a ratio" : "no point in common: nothing to compare";
     return {
-      sentence: `${label} and ${base} have no point in common: nothing to compare`,
+      sentence: `${label} and ${base} have ${why}`,
       gain: 0,
     };
   }

@@ -10,10 +10,13 @@ import {
 import { incomparabilities, unknownAgreements } from "./comparability.ts";
 import { compareRuns, type Comparison } from "./comparison.ts";
 import { comparisonGraphs } from "./comparison_figures.ts";
+import { checkComparison } from "./run_thresholds.ts";
+import { parseThreshold } from "../metrics/thresholds.ts";
+import { gainsOf } from "./gains.ts";
 import { readComparison, writeComparisonFiles } from "./comparison_file.ts";
 import { comparisonHeadline, comparisonWarnings, conclusionsOf } from "./comparison_findings.ts";
 import { writeComparisonPages } from "./comparison_pages.ts";
-import type { CellKey } from "./points.ts";
+import { arrangeRows, type CellKey } from "./points.ts";
 import { summaryComparison } from "./comparison_tables.ts";
 
 /** The run on a server that takes `factor` times as long for everything. */
@@ -298,4 +301,58 @@ Deno.test("readComparison() refuses what is damaged, and reads the Python suite'
     await Deno.writeTextFile(`${dir}/comparison.json`, "{");
     await assert.rejects(readComparison(diskFiles, dir), /Cannot read .*comparison\.json/);
   });
+});
+
+/** Half of the output came at the first rate of the first context size, where the peaks are. */
+function shortened(run: RunData): RunData {
+  const [first] = run.summary;
+  return {
+    ...run,
+    summary: run.summary.map((row) =>
+      row === first ? { ...row, output_not_as_asked: (row.total_requests ?? 0) / 2 } : row
+    ),
+  };
+}
+
+Deno.test("compareRuns() makes no ratio where answers are not as long as asked, on either side", () => {
+  const run = sampleCacheRateRun();
+  const [first] = run.summary;
+  assert.ok((first?.total_requests ?? 0) > 0);
+  for (const sides of [[shortened(run), slowed(run, 2)], [run, slowed(shortened(run), 2)]]) {
+    const comparison = compareRuns(
+      sides.map((one, n) => ({ label: n === 0 ? "A" : "B", run: one })),
+      0,
+    );
+    const isOdd = (key: CellKey) =>
+      key.contextSizeTokens === first?.context_size &&
+      key.hitRatePercent === first?.cache_hit_rate;
+    const [odd, others] = [true, false].map((is) =>
+      comparison.cells.filter((cell) => isOdd(cell) === is)
+    );
+    assert.ok(odd!.length > 0 && others!.length > 0);
+    for (const cell of odd!) {
+      assert.deepEqual([cell.ratio, cell.pValue, cell.verdict], [undefined, undefined, "unknown"]);
+    }
+    // Nothing is a multiple of 0: a rate of 0 %, no failures.
+    const based = others!.filter((cell) => cell.baseline.estimate > 0);
+    assert.ok(based.length > 0 && based.every((cell) => cell.ratio !== undefined));
+    const warnings = comparisonWarnings(comparison).filter((text) => /no ratio/.test(text));
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0]!, /^[AB]: more than 1 % .* at [\d,]+ tokens at 0 %: no ratio/);
+    // B is slower, so that only what cannot be checked is not kept.
+    const limit = parseThreshold("input_tokens_per_sec > 1.10x");
+    const unkept = checkComparison(comparison, [limit]).filter(({ state }) => state !== "kept");
+    assert.deepEqual(unkept.map(({ state }) => state), ["unknown"]);
+    assert.match(unkept[0]?.reason ?? "", /not as long as was asked for/);
+  }
+});
+
+Deno.test("gainsOf() takes no cell whose answers are not as long as asked for the base of a ratio", () => {
+  const run = sampleCacheRateRun();
+  const whole = gainsOf(run, arrangeRows(run))[0];
+  const odd = shortened(run);
+  const left = gainsOf(odd, arrangeRows(odd))[0];
+  assert.match(whole?.against ?? "", /^0 %/);
+  assert.ok(left !== undefined && !left.against.startsWith("0 %"), left?.against);
+  assert.notEqual(left.inputBefore, whole?.inputBefore);
 });

@@ -5,11 +5,12 @@
  */
 
 import { ratioBound } from "../metrics/peak.ts";
-import type { RunData, SummaryRow } from "../results/schema.ts";
+import type { RunData } from "../results/schema.ts";
 import { formatCount, formatPercent } from "../units.ts";
 import { isThroughputMarked } from "./client_marks.ts";
 import {
   distinct,
+  isOutputAsAsked,
   isWarmup,
   meanOf,
   measuredRequests,
@@ -78,11 +79,6 @@ export function gainsOf(run: RunData, rows: RunRows): Gain[] {
       ? []
       : [gain(rows, before, after, along)];
   });
-}
-
-/** False where answers were not as long as was asked for: such a cell is no part of a ratio. */
-export function isOutputAsAsked({ output_not_as_asked = 0, total_requests = 0 }: SummaryRow) {
-  return output_not_as_asked <= total_requests * 0.01;
 }
 
 function gain(rows: RunRows, before: Point, after: Point, along: "hit-rate" | "working-set"): Gain {

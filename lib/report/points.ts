@@ -226,6 +226,11 @@ export function isSuccess(request: DetailRow): boolean {
   return (request.error_kind ?? "") === "" && (request.ttft ?? 0) > 0;
 }
 
+/** False where answers were not as long as was asked for: such a cell is no part of a ratio. */
+export function isOutputAsAsked({ output_not_as_asked = 0, total_requests = 0 }: SummaryRow) {
+  return output_not_as_asked <= total_requests * 0.01;
+}
+
 /**
  * The requests of a period that its latency statistics count: answered and, where at least
  * max(concurrency, 4) others remain, not the first of their slot.

@@ -13,7 +13,7 @@ import {
   type ThresholdPoint,
 } from "../metrics/thresholds.ts";
 import type { RunData } from "../results/schema.ts";
-import type { CellComparison, Comparison } from "./comparison.ts";
+import { type CellComparison, type Comparison, isOddPoint } from "./comparison.ts";
 import { pointText } from "./comparison_findings.ts";
 import { sourceOf } from "./comparison_samples.ts";
 
@@ -41,6 +41,8 @@ export function checkRuns(
   );
 }
 
+const NOT_AS_ASKED = "not checked, answers are not as long as was asked for";
+
 /** Checks limits at every point that a run shares with the baseline. */
 export function checkComparison(
   comparison: Comparison,
@@ -60,10 +62,12 @@ function thresholdPoint(
   const [first] = cells;
   if (first === undefined) return [];
   const label = comparison.runs[first.run]?.label ?? "";
+  const sides = comparison.runs.filter((_, n) => n === first.run || n === comparison.baseline);
   return [{
     where: `${label}, ${pointText(first)}`,
     hitRatePercent: first.hitRatePercent,
     values: Object.fromEntries(cells.map((cell) => [cell.metric, cell.value])),
     ratios: Object.fromEntries(cells.map((cell) => [cell.metric, cell.ratio])),
+    ...(isOddPoint(sides, first) ? { noRatio: NOT_AS_ASKED } : {}),
   }];
 }

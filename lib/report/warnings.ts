@@ -7,8 +7,7 @@
 import type { RunData } from "../results/schema.ts";
 import { formatCount } from "../units.ts";
 import { clientWarnings } from "./client_marks.ts";
-import { isOutputAsAsked } from "./gains.ts";
-import { hasQueueInThroughput } from "./points.ts";
+import { hasQueueInThroughput, isOutputAsAsked } from "./points.ts";
 import { failureKinds } from "./request_figures.ts";
 
 /** One sentence each, most important first. */
