@@ -81,14 +81,18 @@ export function startStandIn(script: StandInScript): StandIn {
     cached: new Set(),
     asked: [],
   };
+  const stopping = new AbortController();
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen() {} },
-    (request) => answer(script, state, request),
+    (request) => answer(script, state, request, stopping.signal),
   );
   return {
     url: `http://127.0.0.1:${server.addr.port}`,
     state,
-    [Symbol.asyncDispose]: () => server.shutdown(),
+    [Symbol.asyncDispose]() {
+      stopping.abort();
+      return server.shutdown();
+    },
   };
 }
 
@@ -98,6 +102,7 @@ async function answer(
   script: StandInScript,
   state: StandInState,
   request: Request,
+  stopping: AbortSignal,
 ): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   state.asked.push(`${request.method} ${pathname}${search}`);
@@ -117,7 +122,7 @@ async function answer(
     : undefined;
   if (api !== undefined && (script.apis ?? ["completions", "chat"]).includes(api)) {
     return request.method === "POST"
-      ? await generate(script, state, api, JSON.parse(text))
+      ? await generate(script, state, api, JSON.parse(text), stopping)
       : new Response(null, { status: 405 });
   }
   return otherRoute(script, state, request.method, pathname, text);
@@ -150,6 +155,7 @@ async function generate(
   state: StandInState,
   api: "completions" | "chat",
   body: Body,
+  stopping: AbortSignal,
 ): Promise<Response> {
   const problem = problemOf(script, api, body);
   if (problem !== undefined) {
@@ -169,13 +175,26 @@ async function generate(
   state.generatedTokens += made;
   const truth = { promptTokens: tokens.length, made, cached };
   const waitMs = script.waitMs?.(truth) ?? 0;
-  if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+  if (waitMs > 0) await pause(waitMs, stopping);
   const usage = usageOf(script, body, script.tells?.(truth) ?? truth);
   const response = body["stream"] === true ? streamed(api, made, usage) : whole(api, made, usage);
   for (const [name, value] of Object.entries(script.headers ?? {})) {
     response.headers.set(name, value);
   }
   return response;
+}
+
+/** Ends early when the server is stopped. */
+function pause(ms: number, stopping: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      stopping.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    stopping.addEventListener("abort", end);
+  });
 }
 
 const KNOWN_FIELDS = ["model", "max_tokens", "temperature", "stream", "prompt", "messages"];
