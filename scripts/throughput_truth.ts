@@ -153,9 +153,13 @@ try {
   await server.status;
 }
 
-const truth = new Map(
-  parseTruth(await Deno.readTextFile(log)).map((entry) => [entry.requestId, entry]),
-);
+// Ids are unique within a run, and every row is a run of its own: the time tells which one.
+const byId = Map.groupBy(parseTruth(await Deno.readTextFile(log)), (entry) => entry.requestId);
+const truth = {
+  get(id: string, launchedAtMs: number): TruthEntry | undefined {
+    return byId.get(id)?.find((entry) => Math.abs(entry.receivedEpochMs - launchedAtMs) < 5000);
+  },
+};
 await Deno.remove(dir, { recursive: true });
 console.log("");
 for (const line of await machineLines()) console.log(line);
@@ -167,7 +171,9 @@ console.log(`|${"---|".repeat(15)}`);
 for (const [row, { phase, summary, requests }] of measured) {
   const [context, concurrency, hitRate, output, seconds] = LOADS[row - 1]!;
   const fromMs = (phase.start_time ?? NaN) * 1000;
-  const entries = requests.map(({ request_id = "" }) => truth.get(request_id));
+  const entries = requests.map(({ request_id = "", launch_time: launchedAt = NaN }) =>
+    truth.get(request_id, launchedAt * 1000)
+  );
   if (entries.includes(undefined)) throw new Error(`row ${row}: a request is not in the log`);
   const rates = trueRates(
     entries.map((entry) => workOf(entry!)),
